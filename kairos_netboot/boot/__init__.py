@@ -1,0 +1,1 @@
+"""The policy: which node boots what, and why. Pure."""

@@ -1,0 +1,106 @@
+"""What a site consists of: images, profiles, nodes. Values only, checked where they are parsed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ..values import Arch, Blob, Digest, Firmware, Mac
+
+
+class Action(StrEnum):
+    """What a profile does with an armed node."""
+
+    INSTALL = "install"
+
+
+class ExitMethod(StrEnum):
+    """How a machine that must not install gets from the network to its disk."""
+
+    SILENCE = "silence"  # no DHCP answer: the firmware goes on by itself
+    EXIT = "exit"  # iPXE's `exit 1`: back to the firmware, next boot entry
+    SANBOOT = "sanboot"  # iPXE boots the first BIOS disk itself
+
+
+# SeaBIOS and most BIOS ROMs give up within seconds where nobody offers a file; UEFI would try
+# PXE over IPv4 and IPv6, then HTTP, for two minutes (measured with OVMF), so it is let through
+# iPXE and out again.
+DEFAULT_EXITS: Mapping[Firmware, ExitMethod] = {
+    Firmware.BIOS: ExitMethod.SILENCE,
+    Firmware.UEFI: ExitMethod.EXIT,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFacts:
+    """What /etc/kairos-release and /boot say of an image. Empty text: not stated."""
+
+    arch: Arch
+    flavor: str = ""
+    flavor_release: str = ""
+    variant: str = ""
+    model: str = ""
+    version: str = ""
+    kernel_version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootFiles:
+    kernel: Blob
+    initrd: Blob
+    rootfs: Blob
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """An operating-system image known here. `digest` is its manifest's."""
+
+    name: str
+    reference: str
+    digest: Digest
+    facts: ImageFacts
+    files: BootFiles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """A cloud-config template as the site's folder held it. `name` is its path there."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """How a kind of machine is provisioned."""
+
+    name: str
+    image: str
+    action: Action = Action.INSTALL
+    templates: tuple[Template, ...] = ()
+    kernel_args: tuple[str, ...] = ()
+    variables: Mapping[str, object] = field(default_factory=dict)
+    exits: Mapping[Firmware, ExitMethod] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSpec:
+    """What the site file says of one machine."""
+
+    name: str
+    macs: tuple[Mac, ...]
+    profile: str
+    variables: Mapping[str, object] = field(default_factory=dict)
+    exits: Mapping[Firmware, ExitMethod] = field(default_factory=dict)
+    recipe: str = ""  # overrides what its firmware would be answered with; empty: chosen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """The whole site file. `images` maps an image's name to its reference."""
+
+    images: Mapping[str, str]
+    profiles: Mapping[str, Profile]
+    nodes: Mapping[str, NodeSpec]
+    vendor_recipes: Mapping[str, str] = field(default_factory=dict)  # MAC prefix → recipe

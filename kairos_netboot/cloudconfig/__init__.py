@@ -1,0 +1,1 @@
+"""Cloud-configs: parse, render, merge as Kairos merges, check, complete."""

@@ -1,0 +1,1 @@
+"""DHCP as network-boot firmware speaks it: codec and answers. Pure."""

@@ -1,0 +1,1 @@
+"""What is kept: blobs, the database, nodes and their events."""

@@ -1,0 +1,1 @@
+"""TFTP: codec and transfer. Pure."""
