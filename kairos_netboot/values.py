@@ -97,3 +97,9 @@ class Blob:
 
     digest: Digest
     size: int
+
+
+def printable(text: str, limit: int = 200) -> str:
+    """Text from the network, fit for a terminal and a log line: no control characters, bounded."""
+    safe = "".join(char if char.isprintable() else " " for char in text[: 2 * limit])
+    return " ".join(safe.split())[:limit]

@@ -97,10 +97,21 @@ class NodeSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
-    """The whole site file. `images` maps an image's name to its reference."""
+class ImageSource:
+    """Where the site file takes an image from."""
 
-    images: Mapping[str, str]
+    name: str
+    reference: str
+    arch: Arch = Arch.AMD64
+    insecure: bool = False  # plain HTTP to its registry
+    compression: str = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """The whole site file."""
+
+    images: Mapping[str, ImageSource]
     profiles: Mapping[str, Profile]
     nodes: Mapping[str, NodeSpec]
     vendor_recipes: Mapping[str, str] = field(default_factory=dict)  # MAC prefix → recipe

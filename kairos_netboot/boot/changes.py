@@ -1,0 +1,47 @@
+"""What `apply` changes, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+
+from .lifecycle import State
+from .matching import Match
+from .site import NodeSpec, Profile
+
+
+def profile_changes(before: Mapping[str, Profile], after: Mapping[str, Profile]) -> list[str]:
+    """One line for each profile added, changed or removed."""
+    lines = [f"profile {name}: added" for name in after if name not in before]
+    lines += [
+        f"profile {name}: {_differences(before[name], profile)}"
+        for name, profile in after.items()
+        if name in before and before[name] != profile
+    ]
+    return lines + [f"profile {name}: removed" for name in before if name not in after]
+
+
+def node_change(match: Match) -> str:
+    """One sentence; empty where nothing changes."""
+    spec, node = match.spec, match.node
+    if node is None or node.state is State.DISCOVERED:
+        return (
+            f"named, profile '{spec.profile}': armed, installs when it next boots from the network"
+        )
+    if node.spec is None:
+        return f"named again, profile '{spec.profile}': stays {node.state}"
+    if node.spec == spec:
+        return ""
+    line = f"{_differences(node.spec, spec)}: stays {node.state}"
+    if set(node.macs).isdisjoint(spec.macs):
+        line += f"; if it is another machine now: `kairos-netboot nodes reinstall {spec.name}`"
+    return line
+
+
+def _differences(before: Profile | NodeSpec, after: Profile | NodeSpec) -> str:
+    changed = [
+        field.name.replace("_", "-")
+        for field in fields(before)
+        if getattr(before, field.name) != getattr(after, field.name)
+    ]
+    return ", ".join(changed) + " changed"

@@ -1,0 +1,80 @@
+"""Everything a decision needs, in memory: nodes as they stand, profiles, images. Frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ..errors import InvalidValue, UnknownName
+from ..values import Mac
+from .lifecycle import Kind, State
+from .site import Image, NodeSpec, Profile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One machine. `spec` is None for one that nobody named; its MAC is then its name.
+
+    `document_key` and `report_key` are the digests of its present boot's two tokens.
+    """
+
+    id: int
+    macs: tuple[Mac, ...]
+    state: State
+    spec: NodeSpec | None = None
+    boots: int = 0
+    document_key: str = ""
+    report_key: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.spec.name if self.spec else self.macs[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened to a node. `text` is the sentence its timeline shows."""
+
+    node: int
+    at: datetime
+    kind: Kind
+    text: str
+    detail: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """A snapshot; replaced whole when something changes."""
+
+    nodes: tuple[Node, ...] = ()
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    images: Mapping[str, Image] = field(default_factory=dict)
+    vendor_recipes: Mapping[str, str] = field(default_factory=dict)
+    by_mac: Mapping[Mac, Node] = field(init=False)
+
+    def __post_init__(self) -> None:
+        by_mac = {mac: node for node in self.nodes for mac in node.macs}
+        object.__setattr__(self, "by_mac", by_mac)
+
+    def named(self, name: str) -> Node:
+        """By name, or by any of its MACs; raises UnknownName."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        try:
+            return self.by_mac[Mac(name)]
+        except (InvalidValue, KeyError):
+            raise UnknownName(f"no node '{name}' here: see `kairos-netboot nodes list`") from None
+
+    def by_document_key(self, key: str) -> Node | None:
+        return next((n for n in self.nodes if key and n.document_key == key), None)
+
+    def by_report_key(self, key: str) -> Node | None:
+        return next((n for n in self.nodes if key and n.report_key == key), None)
+
+    def with_node(self, node: Node) -> Fleet:
+        """The same fleet with one node replaced or added."""
+        others = tuple(n for n in self.nodes if n.id != node.id)
+        return Fleet((*others, node), self.profiles, self.images, self.vendor_recipes)

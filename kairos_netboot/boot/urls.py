@@ -1,0 +1,31 @@
+"""Every address the server hands out. The web's routes and the tests are held against these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..values import Blob, Mac
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """`base` is what the machine reaches us under: `http://192.0.2.1:8080`, no slash at its end."""
+
+    base: str
+
+    def script(self, mac: Mac) -> str:
+        return f"{self.base}/boot/{mac.hyphens}/script.ipxe"
+
+    def blob(self, mac: Mac, blob: Blob, name: str) -> str:
+        """The MAC tells whose timeline a download belongs to; the digest alone names the bytes.
+
+        dracut calls the file it stores by the last part, and Kairos' documentation by these names.
+        """
+        return f"{self.base}/boot/{mac.hyphens}/{blob.digest.hex}/{name}"
+
+    def document(self, token: str) -> str:
+        return f"{self.base}/documents/{token}/cloud-config.yaml"
+
+    def report(self, token: str) -> str:
+        """The stem: the event's name follows after a slash."""
+        return f"{self.base}/reports/{token}"

@@ -1,0 +1,94 @@
+"""`nodes list | show | reinstall`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from ..boot.fleet import Event, Fleet, Node
+from ..boot.lifecycle import MAX_BOOTS, State
+from .app import Common, clock, console, opened, table
+
+app = typer.Typer(help="The machines: their states and histories.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_nodes(context: typer.Context) -> None:
+    """Every machine that is named or has asked to boot."""
+    common: Common = context.obj
+    with opened(common.state) as store:
+        fleet = store.fleet()
+        rows = [_row(node, store.timeline(node.id)) for node in _sorted(fleet)]
+    if not rows:
+        console().print("no machines yet: name some in a site file and `kairos-netboot apply` it")
+        return
+    console().print(table(("NAME", "STATE", "PROFILE", "MAC", "LAST EVENT", "WHAT"), rows))
+
+
+def _sorted(fleet: Fleet) -> list[Node]:
+    """Named ones by name, then the rest."""
+    return sorted(fleet.nodes, key=lambda node: (node.spec is None, node.name))
+
+
+def _row(node: Node, timeline: tuple[Event, ...]) -> tuple[str, ...]:
+    last = timeline[-1] if timeline else None
+    return (
+        node.spec.name if node.spec else "-",
+        node.state,
+        node.spec.profile if node.spec else "-",
+        ",".join(node.macs),
+        clock(last.at) if last else "-",
+        last.text if last else "-",
+    )
+
+
+@app.command()
+def show(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The node's name, or a MAC address.")],
+) -> None:
+    """What is known of one machine, and all that happened to it."""
+    common: Common = context.obj
+    with opened(common.state) as store:
+        fleet = store.fleet()
+        node = fleet.named(name)
+        timeline = store.timeline(node.id)
+    out = console()
+    out.print(table((node.name, ""), _facts(fleet, node)))
+    out.print()
+    rows = [(clock(event.at), _since(timeline[0], event), event.text) for event in timeline]
+    out.print(table(("WHEN", "", "WHAT"), rows))
+
+
+def _facts(fleet: Fleet, node: Node) -> list[tuple[str, str]]:
+    profile = fleet.profiles.get(node.spec.profile) if node.spec else None
+    rows = [("state", node.state), ("MAC", ", ".join(node.macs))]
+    if node.spec:
+        rows.append(("profile", node.spec.profile))
+    if profile:
+        rows.append(("image", profile.image))
+    if node.state in (State.BOOTING, State.INSTALLING, State.FAILED):
+        rows.append(("installer starts", f"{node.boots} of at most {MAX_BOOTS}"))
+    return [*rows, *sorted(node.facts.items())]
+
+
+def _since(first: Event, event: Event) -> str:
+    """`+01:23`: how long after the timeline's first line."""
+    seconds = int((event.at - first.at).total_seconds())
+    if seconds >= 24 * 3600:
+        return f"+{seconds // 86400}d"
+    return f"+{seconds // 60:02}:{seconds % 60:02}"
+
+
+@app.command()
+def reinstall(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The node's name.")],
+) -> None:
+    """Arm a node again: when it next boots from the network, its disk is overwritten, once."""
+    common: Common = context.obj
+    with opened(common.state) as store:
+        node = store.rearm(name, datetime.now(UTC))
+    console().print(f"{node.name} is {node.state}: it installs when it next boots from the network")

@@ -1,0 +1,75 @@
+"""`serve`."""
+
+from __future__ import annotations
+
+from ipaddress import AddressValueError, IPv4Address
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import serve as root
+from ..config.settings import ServeSettings
+from .app import Common, set_up_logging
+
+
+def _address(text: str) -> IPv4Address:
+    try:
+        return IPv4Address(text)
+    except AddressValueError as error:
+        raise typer.BadParameter(f"'{text}' is no IPv4 address: {error}") from None
+
+
+def _env(name: str) -> str:
+    return f"KAIROS_NETBOOT_{name}"
+
+
+def serve(
+    context: typer.Context,
+    listen: Annotated[
+        str, typer.Option(help="Address to listen on.", envvar=_env("LISTEN"))
+    ] = "0.0.0.0",
+    interface: Annotated[
+        list[str] | None,
+        typer.Option(help="Answer DHCP only on this interface; may be given again."),
+    ] = None,
+    advertise: Annotated[
+        IPv4Address | None,
+        typer.Option(
+            parser=_address,
+            metavar="ADDRESS",
+            envvar=_env("ADVERTISE"),
+            help="Our address as machines reach it, where it is not the interface's own.",
+        ),
+    ] = None,
+    dhcp: Annotated[
+        bool, typer.Option(help="Answer DHCP and TFTP; without, only HTTP is served.")
+    ] = True,
+    dhcp_port: Annotated[int, typer.Option(min=0, max=65535, envvar=_env("DHCP_PORT"))] = 67,
+    pxe_port: Annotated[int, typer.Option(min=0, max=65535, envvar=_env("PXE_PORT"))] = 4011,
+    tftp_port: Annotated[int, typer.Option(min=0, max=65535, envvar=_env("TFTP_PORT"))] = 69,
+    http_port: Annotated[int, typer.Option(min=0, max=65535, envvar=_env("HTTP_PORT"))] = 8080,
+    loaders: Annotated[
+        list[Path] | None,
+        typer.Option(help="A folder of boot loaders that comes before the system's."),
+    ] = None,
+    user: Annotated[
+        str, typer.Option(help="Whom to work as after binding, when started by root.")
+    ] = "",
+) -> None:
+    """Answer firmware: proxy-DHCP, TFTP and HTTP, until it is stopped."""
+    common: Common = context.obj
+    set_up_logging(common.verbose)
+    settings = ServeSettings(
+        listen=listen,
+        dhcp_port=dhcp_port,
+        pxe_port=pxe_port,
+        tftp_port=tftp_port,
+        http_port=http_port,
+        dhcp=dhcp,
+        advertise=advertise,
+        interfaces=frozenset(interface or ()),
+        loaders=tuple(loaders or ()),
+        user=user,
+    )
+    root.run(settings, common.state, typer.echo)

@@ -1,0 +1,42 @@
+"""The finished document of one node: what the web serves, `explain` shows and `apply` checks."""
+
+from __future__ import annotations
+
+from ..boot.fleet import Fleet, Node
+from ..boot.site import NodeSpec, Profile
+from ..boot.urls import Urls
+from ..errors import DocumentProblem
+from .document import Additions, Document, build
+
+
+def document_for(fleet: Fleet, node: Node, urls: Urls, report_token: str) -> Document:
+    """Raises DocumentProblem, one line for each error that would break the install."""
+    if node.spec is None or node.spec.profile not in fleet.profiles:
+        raise DocumentProblem(f"{node.name} has no profile, so no document")
+    profile = fleet.profiles[node.spec.profile]
+    return checked_document(profile, node.spec, urls, report_token)
+
+
+def checked_document(profile: Profile, spec: NodeSpec, urls: Urls, report_token: str) -> Document:
+    """As document_for, before there is a node."""
+    additions = Additions(report_url=urls.report(report_token))
+    built = build(profile.templates, variables_of(profile, spec), additions)
+    errors = [str(finding) for finding in built.findings if finding.is_error]
+    if errors:
+        raise DocumentProblem("\n".join(errors))
+    return built
+
+
+def variables_of(profile: Profile, spec: NodeSpec) -> dict[str, object]:
+    """What templates may use: the profile's variables, the node's over them, and `node`."""
+    return {
+        **profile.variables,
+        **spec.variables,
+        "node": {
+            "name": spec.name,
+            "mac": str(spec.macs[0]),
+            "macs": [str(mac) for mac in spec.macs],
+            "profile": profile.name,
+            "image": profile.image,
+        },
+    }

@@ -1,0 +1,35 @@
+"""Settings of one run: where things are kept and served."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeSettings:
+    """Port 0 lets the kernel choose. `dhcp` off: no DHCP and no TFTP, for firmware that is told
+    the boot script's address in another way."""
+
+    listen: str = "0.0.0.0"
+    dhcp_port: int = 67
+    pxe_port: int = 4011
+    tftp_port: int = 69
+    http_port: int = 8080
+    dhcp: bool = True
+    advertise: IPv4Address | None = None
+    interfaces: frozenset[str] = frozenset()
+    loaders: tuple[Path, ...] = ()
+    user: str = ""
+
+
+def state_directory(environ: Mapping[str, str], *, root: bool) -> Path:
+    """Where the program keeps its state when nobody says: as the Filesystem Hierarchy and the XDG
+    base directories have it."""
+    if root:
+        return Path("/var/lib/kairos-netboot")
+    base = environ.get("XDG_DATA_HOME") or os.path.join(environ.get("HOME", "."), ".local/share")
+    return Path(base) / "kairos-netboot"

@@ -1,0 +1,216 @@
+"""The site file: images, profiles, nodes. Each mistake with its file, line, key and way out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..boot.site import Action, ExitMethod, ImageSource, NodeSpec, Profile, Site, Template
+from ..cloudconfig.located import Located
+from ..cloudconfig.spelling import hint
+from ..cloudconfig.yamlnodes import parse
+from ..errors import InvalidValue, SiteMistake
+from ..values import Arch, Firmware, Mac
+
+# A node's name becomes a host name and a word in scripts (RFC 1123).
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+_COMPRESSIONS = ("auto", "zstd", "gzip", "xz")
+_LOCAL_FILE = re.compile(r"(oci-archive|oci):(?P<path>.+)")
+
+
+def load_site(path: Path, recipes: Iterable[str]) -> Site:
+    """Read the site file and the templates it names, or raise SiteMistake.
+
+    `recipes`: the names that a node's `recipe` may have.
+    """
+    reader = _Reader(folder=path.parent, recipes=tuple(sorted(recipes)))
+    return reader.site(Located(node=parse(_read(path), str(path), SiteMistake), error=SiteMistake))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SiteMistake(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SiteMistake(f"{path}: is no UTF-8 text: save it as UTF-8") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reader:
+    folder: Path
+    recipes: tuple[str, ...]
+
+    def site(self, root: Located) -> Site:
+        fields = root.fields("images", "profiles", "nodes", "vendor-recipes")
+        images = {name: self._image(name, at) for name, at in _named(fields, "images")}
+        profiles = {
+            name: self._profile(name, at, images) for name, at in _named(fields, "profiles")
+        }
+        nodes = {name: self._node(name, at, profiles) for name, at in _named(fields, "nodes")}
+        _refuse_shared_macs(fields)
+        return Site(
+            images=images,
+            profiles=profiles,
+            nodes=nodes,
+            vendor_recipes=self._vendors(fields.get("vendor-recipes")),
+        )
+
+    def _image(self, name: str, at: Located) -> ImageSource:
+        if not at.empty and isinstance(at.value(), str):
+            return ImageSource(name=name, reference=self._reference(at))
+        fields = at.fields("source", "arch", "insecure", "compression")
+        arch = fields["arch"].choice(*Arch) if "arch" in fields else Arch.AMD64
+        return ImageSource(
+            name=name,
+            reference=self._reference(_required(at, fields, "source")),
+            arch=Arch(arch),
+            insecure=fields["insecure"].flag() if "insecure" in fields else False,
+            compression=(
+                fields["compression"].choice(*_COMPRESSIONS) if "compression" in fields else "auto"
+            ),
+        )
+
+    def _reference(self, at: Located) -> str:
+        """A file's path counts from the site file, wherever the command is called."""
+        match = _LOCAL_FILE.fullmatch(at.text())
+        if not match:
+            return at.text()
+        return f"{match[1]}:{(self.folder / match['path']).absolute()}"
+
+    def _profile(self, name: str, at: Located, images: Mapping[str, object]) -> Profile:
+        fields = at.fields("image", "action", "cloud-config", "kernel-args", "variables", "exit")
+        return Profile(
+            name=name,
+            image=_one_of(_required(at, fields, "image"), images, "image"),
+            action=Action(fields["action"].choice(*Action))
+            if "action" in fields
+            else Action.INSTALL,
+            templates=tuple(map(self._template, _texts(fields.get("cloud-config")))),
+            kernel_args=_kernel_args(fields.get("kernel-args")),
+            variables=_variables(fields.get("variables")),
+            exits=_exits(fields.get("exit")),
+        )
+
+    def _template(self, at: Located) -> Template:
+        path = self.folder / at.text()
+        try:
+            return Template(name=at.text(), text=path.read_text(encoding="utf-8"))
+        except UnicodeDecodeError:
+            raise at.mistake(f"{path} is no UTF-8 text: save it as UTF-8") from None
+        except OSError as error:
+            beside = [p.name for p in path.parent.glob("*") if p.is_file()]
+            near = hint(path.name, beside)
+            raise at.mistake(f"cannot read {path}: {error.strerror}{near}") from error
+
+    def _node(self, name: str, at: Located, profiles: Mapping[str, object]) -> NodeSpec:
+        if not _NAME.fullmatch(name):
+            raise at.mistake("a node's name is its host name: small letters, digits, - and .")
+        fields = at.fields("macs", "profile", "variables", "exit", "recipe")
+        recipe = fields["recipe"].choice(*self.recipes) if "recipe" in fields else ""
+        return NodeSpec(
+            name=name,
+            macs=tuple(map(_mac, _macs(_required(at, fields, "macs")))),
+            profile=_one_of(_required(at, fields, "profile"), profiles, "profile"),
+            variables=_variables(fields.get("variables")),
+            exits=_exits(fields.get("exit")),
+            recipe=recipe,
+        )
+
+    def _vendors(self, at: Located | None) -> dict[str, str]:
+        """MAC prefixes of whole bytes, in any spelling, to recipes."""
+        found = {}
+        for prefix, recipe in at.entries() if at else ():
+            digits = re.sub(r"[.:-]", "", prefix.lower())
+            if not re.fullmatch(r"([0-9a-f]{2}){1,6}", digits):
+                raise recipe.mistake("no MAC prefix: write it like 52:54:00")
+            spelt = ":".join(digits[i : i + 2] for i in range(0, len(digits), 2))
+            found[spelt] = recipe.choice(*self.recipes)
+        return found
+
+
+def _named(fields: Mapping[str, Located], key: str) -> Iterable[tuple[str, Located]]:
+    return fields[key].entries() if key in fields else ()
+
+
+def _required(at: Located, fields: Mapping[str, Located], key: str) -> Located:
+    if key not in fields:
+        raise at.mistake(f"'{key}' is missing")
+    return fields[key]
+
+
+def _one_of(at: Located, known: Mapping[str, object], what: str) -> str:
+    name = at.text()
+    if name not in known:
+        near = hint(name, known) or f"; known: {', '.join(known) or 'none'}"
+        raise at.mistake(f"no {what} '{name}'{near}")
+    return name
+
+
+def _texts(at: Located | None) -> list[Located]:
+    """A list, or one text that stands for a list of one."""
+    if at is None:
+        return []
+    return [at] if isinstance(at.value(), str) else at.elements()
+
+
+def _macs(at: Located) -> list[Located]:
+    found = _texts(at) if not isinstance(at.value(), int) else [at]
+    if not found:
+        raise at.mistake("a node needs at least one MAC address")
+    return found
+
+
+def _mac(at: Located) -> Mac:
+    try:
+        mac = Mac(at.text())
+    except InvalidValue as error:
+        raise at.mistake(str(error)) from None
+    if int(mac[:2], 16) & 1:
+        raise at.mistake(f"{mac} is a group address, not one machine's")
+    return mac
+
+
+def _refuse_shared_macs(fields: Mapping[str, Located]) -> None:
+    owners: dict[Mac, tuple[str, Located]] = {}
+    for name, node in _named(fields, "nodes"):
+        for at in _macs(node.fields(*dict(node.entries()))["macs"]):
+            mac = _mac(at)
+            if mac in owners:
+                other, first = owners[mac]
+                raise at.mistake(f"{mac} is node {other}'s already, at {first.place}: '{name}'?")
+            owners[mac] = (name, at)
+
+
+def _kernel_args(at: Located | None) -> tuple[str, ...]:
+    words = _texts(at)
+    for word in words:
+        if not word.text().isprintable():
+            raise word.mistake("a kernel argument is one line of text")
+    return tuple(word.text() for word in words)
+
+
+def _variables(at: Located | None) -> dict[str, object]:
+    return {name: value.value() for name, value in at.entries()} if at else {}
+
+
+def _exits(at: Located | None) -> dict[Firmware, ExitMethod]:
+    """`exit: silence`, or one method for each firmware."""
+    if at is None:
+        return {}
+    if isinstance(at.value(), str):
+        method = ExitMethod(at.choice(*ExitMethod))
+        found = dict.fromkeys(Firmware, (method, at))
+        if method is ExitMethod.SANBOOT:
+            del found[Firmware.UEFI]
+    else:
+        fields = at.fields(*Firmware)
+        found = {
+            Firmware(key): (ExitMethod(value.choice(*ExitMethod)), value)
+            for key, value in fields.items()
+        }
+    if Firmware.UEFI in found and found[Firmware.UEFI][0] is ExitMethod.SANBOOT:
+        raise found[Firmware.UEFI][1].mistake("sanboot starts BIOS disks only: use exit or silence")
+    return {firmware: method for firmware, (method, _) in found.items()}

@@ -1,0 +1,104 @@
+"""The SQLite file: opened with WAL, brought to the newest schema, closed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError
+
+from ..errors import StoreProblem
+from .ownership import give_to_owner
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_NEWEST = "0001"
+
+
+def open_database(path: Path) -> Engine:
+    """Make or open the database; raises StoreProblem naming the file."""
+    try:
+        fresh = not path.exists()
+        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 15})
+        event.listen(engine, "connect", _configure)
+        with engine.connect():
+            pass
+        if fresh:
+            # The -wal and -shm files follow by themselves: SQLite gives them the owner of this one.
+            give_to_owner(path, path.parent)
+        if _version(engine) != _NEWEST:
+            _migrate(engine)
+    except (DBAPIError, OSError) as error:
+        raise StoreProblem(
+            f"cannot open {path}: {_cause(error)}; is the state directory yours?",
+            details=str(error),
+        ) from error
+    return engine
+
+
+def _configure(connection: sqlite3.Connection, _record: object) -> None:
+    # pysqlite opens transactions late and only for writes; SQLAlchemy's documented cure is to
+    # take that away from it and to send BEGIN ourselves.
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode=WAL")
+    # FULL: an acknowledged report must outlive a power cut, not only a crash of this process.
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _version(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        tables = connection.execute(
+            text("SELECT name FROM sqlite_master WHERE name = 'alembic_version'")
+        ).all()
+        if not tables:
+            return None
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _migrate(engine: Engine) -> None:
+    """Alembic takes a third of a second to import: only for a database that needs it."""
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    with writing(engine) as connection:
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise StoreProblem(
+                f"the database is of a newer kairos-netboot than this one: {error}"
+            ) from error
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that holds the write lock from its start, so that what it reads stays true."""
+    with engine.connect() as connection:
+        connection.execute(text("BEGIN IMMEDIATE"))
+        try:
+            yield connection
+        except BaseException:
+            connection.execute(text("ROLLBACK"))
+            raise
+        connection.execute(text("COMMIT"))
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A transaction that sees one moment of the database."""
+    with engine.connect() as connection:
+        connection.execute(text("BEGIN"))
+        try:
+            yield connection
+        finally:
+            connection.execute(text("ROLLBACK"))
+
+
+def _cause(error: Exception) -> str:
+    return str(error.orig) if isinstance(error, DBAPIError) else str(error)

@@ -1,0 +1,157 @@
+"""Nodes and their events. The event log is the truth; a node's state is its fold, kept beside it.
+
+Each function works inside a transaction of its caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from ..boot.fleet import Event, Node
+from ..boot.lifecycle import Kind, State, fold
+from ..boot.tokens import BootTokens
+from ..errors import UnknownName
+from ..values import Mac
+from .rows import to_spec
+from .schema import events, macs, nodes
+
+# How many machines nobody named are kept: a broken or hostile network must not fill the disk.
+MAX_DISCOVERED = 4096
+
+
+def read_nodes(connection: Connection) -> tuple[Node, ...]:
+    owned: dict[int, list[Mac]] = {}
+    for row in connection.execute(select(macs).order_by(macs.c.mac)):
+        owned.setdefault(row.node, []).append(Mac(row.mac))
+    rows = connection.execute(select(nodes).order_by(nodes.c.id)).mappings()
+    return tuple(_node(row, tuple(owned.get(row["id"], ()))) for row in rows)
+
+
+def read_node(connection: Connection, node: int) -> Node:
+    row = connection.execute(select(nodes).where(nodes.c.id == node)).mappings().one()
+    owned = connection.execute(select(macs.c.mac).where(macs.c.node == node).order_by(macs.c.mac))
+    return _node(row, tuple(Mac(mac) for (mac,) in owned))
+
+
+def _node(row: RowMapping, owned: tuple[Mac, ...]) -> Node:
+    return Node(
+        id=row["id"],
+        macs=owned,
+        state=State(row["state"]),
+        spec=to_spec(row["name"], row["spec"]) if row["spec"] else None,
+        boots=row["boots"],
+        document_key=row["document_key"],
+        report_key=row["report_key"],
+        facts=row["facts"],
+    )
+
+
+def append(connection: Connection, event: Event, once: str | None = None) -> bool:
+    """Write one event and fold it into its node's state; False where `once` was there already."""
+    written = connection.execute(
+        sqlite_insert(events)
+        .values(
+            node=event.node,
+            at=event.at.isoformat(),
+            kind=event.kind,
+            text=event.text,
+            detail=dict(event.detail),
+            once=once,
+        )
+        .on_conflict_do_nothing()
+    )
+    if written.rowcount == 0:
+        return False
+    row = connection.execute(
+        select(nodes.c.state, nodes.c.boots).where(nodes.c.id == event.node)
+    ).one()
+    state, boots = fold(State(row.state), row.boots, event.kind)
+    connection.execute(
+        update(nodes)
+        .where(nodes.c.id == event.node)
+        .values(state=state, boots=boots, last_seen=event.at.isoformat())
+    )
+    return True
+
+
+def timeline(connection: Connection, node: int) -> tuple[Event, ...]:
+    rows = connection.execute(select(events).where(events.c.node == node).order_by(events.c.id))
+    return tuple(
+        Event(
+            node=row.node,
+            at=datetime.fromisoformat(row.at),
+            kind=Kind(row.kind),
+            text=row.text,
+            detail=row.detail,
+        )
+        for row in rows
+    )
+
+
+def set_keys(connection: Connection, node: int, tokens: BootTokens | None) -> None:
+    """The keys of the present boot; None takes them away."""
+    connection.execute(
+        update(nodes)
+        .where(nodes.c.id == node)
+        .values(
+            document_key=tokens.document_key if tokens else "",
+            report_key=tokens.report_key if tokens else "",
+        )
+    )
+
+
+def set_facts(connection: Connection, node: int, facts: Mapping[str, str], at: datetime) -> None:
+    """Newer facts over older ones."""
+    known = connection.execute(select(nodes.c.facts).where(nodes.c.id == node)).scalar_one()
+    connection.execute(
+        update(nodes)
+        .where(nodes.c.id == node)
+        .values(facts={**known, **facts}, last_seen=at.isoformat())
+    )
+
+
+def add_node(connection: Connection, owned: tuple[Mac, ...], at: datetime) -> int:
+    """A row for a machine not seen before, in state `discovered`; its id."""
+    row = {"state": State.DISCOVERED, "facts": {}, "boots": 0, "first_seen": at.isoformat()}
+    node = int(connection.execute(insert(nodes).values(row).returning(nodes.c.id)).scalar_one())
+    give_macs(connection, node, owned)
+    return node
+
+
+def give_macs(connection: Connection, node: int, owned: tuple[Mac, ...]) -> None:
+    """These MACs are this node's from now on, whoever had them before."""
+    for mac in owned:
+        connection.execute(
+            sqlite_insert(macs)
+            .values(mac=mac, node=node)
+            .on_conflict_do_update(index_elements=["mac"], set_={"node": node})
+        )
+
+
+def set_macs(connection: Connection, node: int, owned: tuple[Mac, ...]) -> None:
+    """Exactly these MACs are the node's from now on."""
+    connection.execute(delete(macs).where(macs.c.node == node, macs.c.mac.not_in(owned)))
+    give_macs(connection, node, owned)
+
+
+def absorb(connection: Connection, node: int, other: int) -> None:
+    """Another card of the same machine: its events go to the node's timeline, its row goes."""
+    connection.execute(
+        # `once` was unique within the other node only.
+        update(events).where(events.c.node == other).values(node=node, once=None)
+    )
+    connection.execute(delete(nodes).where(nodes.c.id == other))
+
+
+def id_of(connection: Connection, name: str) -> int:
+    """By name, or by MAC for a machine nobody named; raises UnknownName."""
+    found = connection.execute(select(nodes.c.id).where(nodes.c.name == name)).scalar()
+    if found is None:
+        found = connection.execute(select(macs.c.node).where(macs.c.mac == name)).scalar()
+    if found is None:
+        raise UnknownName(f"no node '{name}' here: see `kairos-netboot nodes list`")
+    return int(found)

@@ -1,0 +1,82 @@
+"""The tables. A change here needs a migration; a test holds the two against each other."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    ForeignKey,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+# A row for every machine ever seen. `spec` is what the site file says of it, null for a machine
+# nobody named or whose name was taken out again: its state stays, so that putting the name back
+# does not install a machine anew.
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, unique=True),
+    Column("spec", JSON(none_as_null=True)),
+    Column("state", Text, nullable=False),
+    Column("boots", Integer, nullable=False, default=0),
+    Column("document_key", Text, nullable=False, default=""),
+    Column("report_key", Text, nullable=False, default=""),
+    Column("facts", JSON, nullable=False, default=dict),
+    Column("first_seen", Text),
+    Column("last_seen", Text),
+)
+
+macs = Table(
+    "macs",
+    metadata,
+    Column("mac", Text, primary_key=True),
+    Column("node", ForeignKey("nodes.id", ondelete="CASCADE"), nullable=False, index=True),
+)
+
+# Append-only. `once` names what must not be written twice: a report, a packet's transaction.
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("node", ForeignKey("nodes.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("at", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("detail", JSON, nullable=False, default=dict),
+    Column("once", Text),
+    UniqueConstraint("node", "once", name="once_per_node"),
+)
+
+images = Table(
+    "images",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("reference", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("facts", JSON, nullable=False),
+    Column("files", JSON, nullable=False),
+    Column("added", Text, nullable=False),
+)
+
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("spec", JSON, nullable=False),
+)
+
+# What the site file says besides: `vendor-recipes`; and `server-url`, where `serve` was last
+# reachable, for `explain`.
+settings = Table(
+    "settings",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", JSON, nullable=False),
+)

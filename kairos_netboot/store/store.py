@@ -1,0 +1,231 @@
+"""The store: what the program keeps, as whole operations. Blocking; the server calls it in a
+thread, the commands directly. Each operation is one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from ..boot.changes import node_change, profile_changes
+from ..boot.fleet import Event, Fleet, Node
+from ..boot.lifecycle import MAX_BOOTS, MAY_INSTALL, Kind, State
+from ..boot.matching import Match, match_nodes
+from ..boot.site import Image, Profile, Site
+from ..boot.tokens import BootTokens
+from ..errors import UnknownName
+from ..values import Digest, Mac
+from . import nodes as rows_of_nodes
+from .blobs import BlobStore
+from .database import open_database, reading, writing
+from .directory import open_directory
+from .nodes import MAX_DISCOVERED, append, read_node, read_nodes
+from .ownership import give_to_owner
+from .rows import from_facts, from_files, from_profile, from_spec, to_facts, to_files, to_profile
+from .schema import images, macs, nodes, profiles, settings
+
+
+class Store:
+    """The state directory. Raises StoreProblem where it cannot be made, owned or read.
+
+    `user`: whose it shall be when root makes it; empty for the usual one.
+    """
+
+    def __init__(self, directory: Path, user: str = "") -> None:
+        self.directory = directory
+        self.owner = open_directory(directory, user)
+        self._engine = open_database(directory / "state.db")
+        self.blobs = BlobStore(directory / "blobs")
+        give_to_owner(directory / "blobs", directory)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    # What is there
+
+    def fleet(self) -> Fleet:
+        with reading(self._engine) as connection:
+            return Fleet(
+                read_nodes(connection),
+                _read_profiles(connection),
+                _read_images(connection),
+                _setting(connection, "vendor-recipes", {}),
+            )
+
+    def change_count(self) -> int:
+        """Grows whenever another process writes (SQLite's data_version)."""
+        with self._engine.connect() as connection:
+            return int(connection.execute(text("PRAGMA data_version")).scalar_one())
+
+    def timeline(self, node: int) -> tuple[Event, ...]:
+        with reading(self._engine) as connection:
+            return rows_of_nodes.timeline(connection, node)
+
+    # The site
+
+    def apply(self, site: Site, at: datetime) -> list[str]:
+        """Make the site so; what changed, a sentence each."""
+        with writing(self._engine) as connection:
+            lines = profile_changes(_read_profiles(connection), site.profiles)
+            connection.execute(delete(profiles))
+            for profile in site.profiles.values():
+                row = {"name": profile.name, "spec": from_profile(profile)}
+                connection.execute(insert(profiles).values(row))
+            _set(connection, "vendor-recipes", dict(site.vendor_recipes))
+            return lines + _apply_nodes(connection, site, at)
+
+    # Images
+
+    def add_image(self, image: Image, at: datetime) -> None:
+        with writing(self._engine) as connection:
+            row = {
+                "name": image.name,
+                "reference": image.reference,
+                "digest": image.digest,
+                "facts": from_facts(image.facts),
+                "files": from_files(image.files),
+                "added": at.isoformat(),
+            }
+            connection.execute(
+                sqlite_insert(images)
+                .values(row)
+                .on_conflict_do_update(index_elements=["name"], set_=row)
+            )
+
+    # Nodes
+
+    def record(self, events: Sequence[tuple[Event, str | None]]) -> list[Node]:
+        """Append events, all or none; the nodes they changed, as they now stand."""
+        with writing(self._engine) as connection:
+            changed = {e.node for e, once in events if append(connection, e, once)}
+            return [read_node(connection, node) for node in sorted(changed)]
+
+    def begin_boot(self, node: int, tokens: BootTokens, event: Event) -> Node | None:
+        """Count one start of the installer and open its document. None where the node may not
+        install any more, or the brake holds: then it is marked failed."""
+        with writing(self._engine) as connection:
+            now = read_node(connection, node)
+            if now.state not in MAY_INSTALL:
+                return None
+            if now.boots >= MAX_BOOTS:
+                append(connection, _brake(now, event.at))
+                return None
+            append(connection, event)
+            rows_of_nodes.set_keys(connection, node, tokens)
+            return read_node(connection, node)
+
+    def brake(self, node: int, at: datetime) -> Node:
+        """Mark a node failed that has used up its boots; nothing where it has not."""
+        with writing(self._engine) as connection:
+            now = read_node(connection, node)
+            if now.state in MAY_INSTALL and now.boots >= MAX_BOOTS:
+                append(connection, _brake(now, at))
+            return read_node(connection, node)
+
+    def rearm(self, name: str, at: datetime) -> Node:
+        """Raises UnknownName for a node the site does not name."""
+        with writing(self._engine) as connection:
+            node = read_node(connection, rows_of_nodes.id_of(connection, name))
+            if node.spec is None:
+                raise UnknownName(f"nobody named {name}: give it a node in the site file first")
+            sentence = "armed again by hand: installs when it next boots from the network"
+            append(connection, Event(node=node.id, at=at, kind=Kind.REARMED, text=sentence))
+            rows_of_nodes.set_keys(connection, node.id, None)
+            return read_node(connection, node.id)
+
+    def discover(self, mac: Mac, facts: Mapping[str, str], at: datetime) -> Node | None:
+        """Record a machine that asked; None where too many that nobody named are known already."""
+        with writing(self._engine) as connection:
+            node = connection.execute(select(macs.c.node).where(macs.c.mac == mac)).scalar()
+            if node is None:
+                unnamed = select(func.count()).where(nodes.c.name.is_(None))
+                if connection.execute(unnamed).scalar_one() >= MAX_DISCOVERED:
+                    return None
+                node = rows_of_nodes.add_node(connection, (mac,), at)
+                sentence = "asked to boot from the network; nobody named it, so it got no answer"
+                append(connection, Event(node=node, at=at, kind=Kind.DISCOVERED, text=sentence))
+            rows_of_nodes.set_facts(connection, node, facts, at)
+            return read_node(connection, node)
+
+    # Settings
+
+    def set_server_url(self, url: str) -> None:
+        with writing(self._engine) as connection:
+            _set(connection, "server-url", url)
+
+    def server_url(self) -> str:
+        """Where `serve` was last reachable; empty before its first start."""
+        with reading(self._engine) as connection:
+            return str(_setting(connection, "server-url", ""))
+
+
+def _brake(node: Node, at: datetime) -> Event:
+    sentence = (
+        f"started the installer {node.boots} times without finishing: no more installs until "
+        f"`kairos-netboot nodes reinstall {node.name}`"
+    )
+    return Event(node=node.id, at=at, kind=Kind.BRAKED, text=sentence)
+
+
+def _apply_nodes(connection: Connection, site: Site, at: datetime) -> list[str]:
+    matching = match_nodes(read_nodes(connection), site.nodes)
+    # Two nodes may have swapped names: all are taken off before any is put on.
+    connection.execute(update(nodes).values(name=None, spec=None))
+    lines = [_put(connection, match, at) for match in matching.matches]
+    for node in matching.removed:
+        sentence = f"taken out of the site: gets no answers; it was {node.state}"
+        append(connection, Event(node=node.id, at=at, kind=Kind.SETTINGS, text=sentence))
+        rows_of_nodes.set_keys(connection, node.id, None)
+        lines.append(f"node {node.name}: {sentence}")
+    return [line for line in lines if line]
+
+
+def _put(connection: Connection, match: Match, at: datetime) -> str:
+    spec, sentence = match.spec, node_change(match)
+    node = match.node.id if match.node else rows_of_nodes.add_node(connection, spec.macs, at)
+    for other in match.absorbed:
+        rows_of_nodes.absorb(connection, node, other.id)
+    rows_of_nodes.set_macs(connection, node, spec.macs)
+    row = {"name": spec.name, "spec": from_spec(spec)}
+    connection.execute(update(nodes).where(nodes.c.id == node).values(row))
+    if not sentence:
+        return ""
+    fresh = match.node is None or match.node.state is State.DISCOVERED
+    kind = Kind.NAMED if fresh else Kind.SETTINGS
+    append(connection, Event(node=node, at=at, kind=kind, text=sentence))
+    return f"node {spec.name}: {sentence}"
+
+
+def _read_profiles(connection: Connection) -> dict[str, Profile]:
+    rows = connection.execute(select(profiles).order_by(profiles.c.name))
+    return {row.name: to_profile(row.name, row.spec) for row in rows}
+
+
+def _read_images(connection: Connection) -> dict[str, Image]:
+    rows = connection.execute(select(images).order_by(images.c.name))
+    return {
+        row.name: Image(
+            name=row.name,
+            reference=row.reference,
+            digest=Digest(row.digest),
+            facts=to_facts(row.facts),
+            files=to_files(row.files),
+        )
+        for row in rows
+    }
+
+
+def _setting(connection: Connection, key: str, default: object) -> Any:
+    row = connection.execute(select(settings.c.value).where(settings.c.key == key)).one_or_none()
+    return default if row is None else row.value
+
+
+def _set(connection: Connection, key: str, value: object) -> None:
+    row = {"key": key, "value": value}
+    connection.execute(
+        sqlite_insert(settings).values(row).on_conflict_do_update(index_elements=["key"], set_=row)
+    )

@@ -1,0 +1,47 @@
+"""The HTTP application: routes, and errors as one line of text."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from ..boot.script import Scripts
+from ..errors import NetbootError
+from ..store.blobs import BlobStore
+from ..store.index import Index
+from . import firmware, nodes
+from .keys import BLOBS, INDEX, SCRIPTS
+
+log = logging.getLogger(__name__)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+# Reports are a few fields; nothing else is taken in.
+_LARGEST_BODY = 64 * 1024
+
+
+def make_app(index: Index, blobs: BlobStore, scripts: Scripts) -> web.Application:
+    app = web.Application(middlewares=[_errors], client_max_size=_LARGEST_BODY)
+    app[INDEX], app[BLOBS], app[SCRIPTS] = index, blobs, scripts
+    app.add_routes(firmware.routes)
+    app.add_routes(nodes.routes)
+    return app
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except NetbootError as error:
+        level = logging.WARNING if error.http_status >= 500 else logging.INFO
+        log.log(level, "%s %s: %s", request.method, _public(request.path), error)
+        return web.Response(status=error.http_status, text=f"{error}\n")
+
+
+def _public(path: str) -> str:
+    """A path for the log: the tokens in it are secrets."""
+    parts = path.split("/")
+    if len(parts) > 2 and parts[1] in ("documents", "reports"):
+        parts[2] = "***"
+    return "/".join(parts)[:200]

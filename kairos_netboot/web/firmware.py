@@ -1,0 +1,99 @@
+"""What boot loaders fetch: scripts and boot files."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+
+from aiohttp import web
+
+from ..boot.decide import Decision, Outcome, decide
+from ..boot.fleet import Fleet, Node
+from ..boot.lifecycle import Kind
+from ..boot.plan import plan_install
+from ..boot.tokens import BootTokens
+from ..cloudconfig.for_node import document_for
+from ..errors import InvalidValue, NetbootError, UnknownName
+from ..values import Arch, Digest, Firmware, Mac
+from .blobs import send_blob
+from .keys import BLOBS, INDEX, SCRIPTS, urls_of
+
+log = logging.getLogger(__name__)
+routes = web.RouteTableDef()
+
+
+@routes.get("/boot/{mac}/script.ipxe", allow_head=False)
+async def script(request: web.Request) -> web.Response:
+    """The boot script of one machine. Fetching it starts a boot: `explain` only looks."""
+    mac = Mac(request.match_info["mac"])
+    index = request.app[INDEX]
+    decision = _decide(index.fleet, mac)
+    if decision.node is None or decision.outcome is Outcome.NOTHING:
+        raise UnknownName(f"no boot script for {mac}: {decision.reason}")
+    try:
+        if decision.outcome is Outcome.INSTALL:
+            text = await _install(request, decision, decision.node, mac)
+        else:
+            text = await _to_disk(request, decision, decision.node)
+    except NetbootError as error:
+        index.note(decision.node, Kind.REFUSED, f"no boot script: {error}")
+        raise
+    return web.Response(text=text, headers={"Cache-Control": "no-store"})
+
+
+def _decide(fleet: Fleet, mac: Mac) -> Decision:
+    """With the firmware that DHCP heard last: a script's URL does not say it."""
+    node = fleet.by_mac.get(mac)
+    facts = node.facts if node else {}
+    firmware = Firmware(facts["firmware"]) if "firmware" in facts else None
+    return decide(fleet, mac, firmware, Arch(facts["arch"]) if "arch" in facts else None)
+
+
+async def _install(request: web.Request, decision: Decision, node: Node, mac: Mac) -> str:
+    """The brake and the count are on the disk before the machine gets its installer."""
+    index, urls = request.app[INDEX], urls_of(request)
+    index.reached_at(urls.base)
+    tokens = BootTokens.from_random(secrets.token_bytes(16))
+    plan = plan_install(decision, mac, urls, tokens)
+    document_for(index.fleet, node, urls, tokens.report)  # raises before anything is started
+    said = f"boot script: installs '{plan.image}', start {plan.boot} of at most {plan.max_boots}"
+    begun = await index.begin_boot(node, tokens, said)
+    if begun is None:
+        return await _to_disk(request, _decide(index.fleet, mac), node)
+    log.info("%s: %s", node.name, said)
+    return request.app[SCRIPTS].install(plan)
+
+
+async def _to_disk(request: web.Request, decision: Decision, node: Node) -> str:
+    index = request.app[INDEX]
+    if decision.brake:
+        await index.brake(node)
+        log.warning("%s", decision.reason)
+    else:
+        index.note(node, Kind.LEFT_ALONE, f"boot script: leave for the disk ({decision.exit})")
+    return request.app[SCRIPTS].to_disk(decision)
+
+
+@routes.get("/boot/{mac}/{digest}/{name}")
+async def boot_file(request: web.Request) -> web.StreamResponse:
+    """A boot file of the image; the MAC says on whose timeline the download is told."""
+    response = await _send(request, request.match_info["digest"])
+    node = request.app[INDEX].fleet.by_mac.get(Mac(request.match_info["mac"]))
+    if node and request.method == "GET" and response.status == 200:
+        size = (response.content_length or 0) / 1e6
+        said = f"fetched {request.match_info['name']} ({size:.1f} MB)"
+        request.app[INDEX].note(node, Kind.FILE, said)
+    return response
+
+
+@routes.get("/blobs/sha256/{digest}")
+async def blob(request: web.Request) -> web.StreamResponse:
+    return await _send(request, request.match_info["digest"])
+
+
+async def _send(request: web.Request, hex_digits: str) -> web.StreamResponse:
+    try:
+        digest = Digest(f"sha256:{hex_digits}")
+        return await send_blob(request, request.app[BLOBS].path(digest), digest)
+    except (InvalidValue, FileNotFoundError):
+        raise UnknownName(f"no blob sha256:{hex_digits[:64]} here") from None

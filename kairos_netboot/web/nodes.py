@@ -1,0 +1,113 @@
+"""What the nodes themselves ask and tell: documents out, reports in."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from ..boot.fleet import Node
+from ..boot.lifecycle import MAY_INSTALL, Kind
+from ..boot.tokens import BootTokens, key_of
+from ..cloudconfig.for_node import document_for
+from ..cloudconfig.loud import refusal
+from ..errors import NetbootError, UnknownName
+from ..values import printable
+from .keys import INDEX, urls_of
+
+log = logging.getLogger(__name__)
+routes = web.RouteTableDef()
+
+_STEP = re.compile(r"[a-z0-9-]{1,40}")
+
+
+@routes.get("/documents/{token}/cloud-config.yaml")
+async def document(request: web.Request) -> web.Response:
+    """The node's cloud-config, as often as it asks during its boot.
+
+    Never an error: Kairos takes any failure to fetch it for an empty configuration, silently.
+    """
+    index, token = request.app[INDEX], request.match_info["token"]
+    node = index.fleet.by_document_key(key_of(token))
+    if node is None:
+        return _refuse(request, None, "this address is of an earlier boot, or of none")
+    if node.state not in MAY_INSTALL:
+        return _refuse(request, node, f"{node.name} is {node.state}, not being installed")
+    try:
+        built = document_for(index.fleet, node, urls_of(request), BootTokens(token).report)
+    except NetbootError as error:
+        return _refuse(request, node, str(error))
+    if request.method == "GET":
+        index.note(node, Kind.DOCUMENT, "fetched its cloud-config", f"document:{key_of(token)}")
+    return _yaml(built.text)
+
+
+def _refuse(request: web.Request, node: Node | None, reason: str) -> web.Response:
+    log.warning("no document for %s: %s", request.remote, reason)
+    if node is not None:
+        request.app[INDEX].note(node, Kind.REFUSED, f"got no document: {reason}")
+    return _yaml(refusal(reason))
+
+
+def _yaml(text: str) -> web.Response:
+    return web.Response(
+        text=text, content_type="application/yaml", headers={"Cache-Control": "no-store"}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    kind: Kind
+    text: str
+
+
+def read_report(path: str, fields: Mapping[str, str]) -> Report | None:
+    """What a report's path and fields say; None for one we do not know."""
+    step = path.removeprefix("step/")
+    if path.startswith("step/") and _STEP.fullmatch(step):
+        return Report(Kind.INSTALL_STEP, f"installer: {step}")
+    said = {key: printable(value) for key, value in fields.items()}
+    match path:
+        case "install-started":
+            return Report(Kind.INSTALL_STARTED, "installer: started")
+        case "install-finished":
+            return Report(Kind.INSTALL_FINISHED, "installer: finished, restarts from disk")
+        case "install-failed":
+            return Report(Kind.INSTALL_FAILED, f"installer: failed: {said.get('message', '?')}")
+        case "boot-failed":
+            return Report(Kind.BOOT_FAILED, "iPXE could not load the kernel or the initrd")
+        case "ready":
+            name = said.get("hostname", "")
+            return Report(Kind.READY, f"the installed system is up, host name '{name}'")
+    return None
+
+
+@routes.post("/reports/{token}/{event:.+}")
+async def report(request: web.Request) -> web.Response:
+    """Answered when it is on the disk; a report told twice is written once."""
+    fields = {key: value for key, value in (await request.post()).items() if isinstance(value, str)}
+    return await _take(request, fields)
+
+
+@routes.get("/reports/{token}/boot-failed", allow_head=False)
+async def boot_failed(request: web.Request) -> web.Response:
+    """iPXE can only GET."""
+    return await _take(request, {})
+
+
+async def _take(request: web.Request, fields: Mapping[str, str]) -> web.Response:
+    index, path = request.app[INDEX], request.match_info.get("event", "boot-failed")
+    key = key_of(request.match_info["token"])
+    node = index.fleet.by_report_key(key)
+    if node is None:
+        log.warning("report '%s' from %s belongs to no present boot", path[:60], request.remote)
+        raise UnknownName("this report's address belongs to no present boot")
+    told = read_report(path, fields)
+    if told is None:
+        raise UnknownName(f"no report '{path[:60]}' is known here")
+    after = await index.report(node, told.kind, told.text, f"report:{key[:16]}:{path}")
+    log.info("%s: %s (%s)", node.name, told.text, after.state)
+    return web.Response(text="ok\n")

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kairos_netboot.boot.site import ExitMethod, ImageSource, Template
+from kairos_netboot.config.sitefile import load_site
+from kairos_netboot.errors import SiteMistake
+from kairos_netboot.values import Arch, Firmware, Mac
+
+RECIPES = ("bios", "uefi", "uefi-direct")
+WHOLE = """\
+images:
+  plain: registry.example/kairos/debian:v4.2.0
+  packed:
+    source: oci-archive:images/sample.tar
+    arch: arm64
+    insecure: true
+    compression: gzip
+profiles:
+  server:
+    image: plain
+    action: install
+    cloud-config: [base.yaml, server.yaml]
+    kernel-args: [console=ttyS1]
+    variables: {domain: example.org, workers: 3}
+    exit: {bios: sanboot}
+nodes:
+  alpha:
+    macs: [52:54:00:12:34:56, 5254.0012.3457]
+    profile: server
+    variables: {rack: r1}
+    exit: silence
+    recipe: uefi-direct
+  beta:
+    macs: 52-54-00-12-34-58
+    profile: server
+vendor-recipes:
+  B8-27-EB: uefi
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("base.yaml", "server.yaml"):
+        (tmp_path / name).write_text(f"#cloud-config\n# {name}\n")
+    return tmp_path
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "site.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_whole_site_is_read(folder: Path) -> None:
+    site = load_site(write(folder, WHOLE), RECIPES)
+    assert site.images == {
+        "plain": ImageSource(name="plain", reference="registry.example/kairos/debian:v4.2.0"),
+        "packed": ImageSource(
+            name="packed",
+            reference=f"oci-archive:{folder}/images/sample.tar",
+            arch=Arch.ARM64,
+            insecure=True,
+            compression="gzip",
+        ),
+    }
+    server = site.profiles["server"]
+    assert server.templates[1] == Template(
+        name="server.yaml", text="#cloud-config\n# server.yaml\n"
+    )
+    assert server.kernel_args == ("console=ttyS1",)
+    assert server.variables == {"domain": "example.org", "workers": 3}
+    assert server.exits == {Firmware.BIOS: ExitMethod.SANBOOT}
+    alpha = site.nodes["alpha"]
+    assert alpha.macs == (Mac("52:54:00:12:34:56"), Mac("52:54:00:12:34:57"))
+    assert alpha.exits == dict.fromkeys(Firmware, ExitMethod.SILENCE)
+    assert (alpha.recipe, alpha.variables) == ("uefi-direct", {"rack": "r1"})
+    assert site.nodes["beta"].macs == (Mac("52:54:00:12:34:58"),)
+    assert site.vendor_recipes == {"b8:27:eb": "uefi"}
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    ["52:54:00:12:34:56", "52-54-00-12-34-56", "5254.0012.3456", "525400123456", "'525400123456'"],
+)
+def test_a_mac_may_be_spelt_as_people_spell_it(folder: Path, spelling: str) -> None:
+    text = WHOLE.replace("52-54-00-12-34-58", spelling).replace("52:54:00:12:34:56, ", "")
+    assert load_site(write(folder, text), RECIPES).nodes["beta"].macs == (Mac("525400123456"),)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "told"),
+    [
+        ("profiles:", "profile:", 8, "nearest: 'profiles'"),
+        ("image: plain", "image: plane", 10, "no image 'plane'; nearest: 'plain'"),
+        ("    profile: server\n    variables", "    profile: sever\n    variables", 19, "'server'"),
+        ("kernel-args:", "kernel_args:", 13, "nearest: 'kernel-args'"),
+        ("action: install", "action: instal", 11, "nearest: 'install'"),
+        ("bios: sanboot", "uefi: sanboot", 15, "sanboot starts BIOS disks only"),
+        ("52-54-00-12-34-58", "52-54-00-12-34", 24, "no MAC address"),
+        ("52-54-00-12-34-58", "53-54-00-12-34-58", 24, "group address"),
+        ("52-54-00-12-34-58", "52:54:00:12:34:56", 24, "is node alpha's already"),
+        ("macs: 52-54-00-12-34-58", "macs: []", 24, "at least one MAC"),
+        ("recipe: uefi-direct", "recipe: uefi_direct", 22, "nearest: 'uefi-direct'"),
+        ("server.yaml]", "sever.yaml]", 12, "nearest: 'server.yaml'"),
+        ("    macs: 52-54-00-12-34-58\n", "", 23, "'macs' is missing"),
+        ("  beta:", "  Beta:", 23, "a node's name is its host name"),
+        ("  beta:", "  alpha:", 23, "key 'alpha' is there already, on line 17"),
+        ("insecure: true", "insecure: yes", 6, "write true or false"),
+        ("B8-27-EB", "B8-27-E", 27, "no MAC prefix"),
+        ("compression: gzip", "compression: lz5", 7, "'lz5' is not known here"),
+        ("[console=ttyS1]", '["a\\nb"]', 13, "one line of text"),
+    ],
+)
+def test_a_mistake_is_told_with_file_line_key_and_way_out(
+    folder: Path, old: str, new: str, line: int, told: str
+) -> None:
+    assert old in WHOLE
+    path = write(folder, WHOLE.replace(old, new, 1))
+    with pytest.raises(SiteMistake) as caught:
+        load_site(path, RECIPES)
+    message = str(caught.value)
+    assert message.startswith(f"{path}:{line}: ")
+    assert told in message
+    assert "\n" not in message
+
+
+def test_broken_yaml_is_one_line(folder: Path) -> None:
+    with pytest.raises(SiteMistake, match=r"site.yaml:2: no YAML"):
+        load_site(write(folder, "images:\n\tplain: x\n"), RECIPES)
+
+
+def test_a_missing_file_is_told(folder: Path) -> None:
+    with pytest.raises(SiteMistake, match="cannot be read: No such file"):
+        load_site(folder / "nowhere.yaml", RECIPES)
+
+
+def test_an_empty_site_names_nothing(folder: Path) -> None:
+    site = load_site(write(folder, ""), RECIPES)
+    assert (site.images, site.profiles, site.nodes) == ({}, {}, {})

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import inspect
+
+from kairos_netboot.boot.fleet import Event, Node
+from kairos_netboot.boot.lifecycle import MAX_BOOTS, Kind, State, fold
+from kairos_netboot.boot.site import NodeSpec, Site
+from kairos_netboot.boot.tokens import BootTokens
+from kairos_netboot.errors import StoreProblem, UnknownName
+from kairos_netboot.store.schema import metadata
+from kairos_netboot.store.store import Store
+from kairos_netboot.values import Mac
+from tests.unit.boot.sample import IMAGE, MAC, PROFILE, SPEC, STRANGER
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+SITE = Site(images={}, profiles={"server": PROFILE}, nodes={"alpha": SPEC})
+TOKENS = BootTokens("a" * 32)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(tmp_path / "state")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def armed(store: Store) -> Node:
+    store.apply(SITE, NOW)
+    return store.fleet().named("alpha")
+
+
+def event(node: Node, kind: Kind) -> Event:
+    return Event(node=node.id, at=NOW, kind=kind, text=str(kind))
+
+
+def begin(store: Store, node: Node) -> Node | None:
+    return store.begin_boot(node.id, TOKENS, event(node, Kind.BOOT_STARTED))
+
+
+def test_a_named_node_is_armed(armed: Node) -> None:
+    assert (armed.state, armed.spec, armed.boots) == (State.ARMED, SPEC, 0)
+
+
+def test_applying_twice_changes_nothing(store: Store, armed: Node) -> None:
+    before = store.timeline(armed.id)
+    assert store.apply(SITE, NOW) == []
+    assert store.timeline(armed.id) == before
+
+
+def test_the_whole_site_comes_back_as_it_was_written(store: Store, armed: Node) -> None:
+    store.add_image(IMAGE, NOW)
+    fleet = store.fleet()
+    assert fleet.profiles == {"server": PROFILE}
+    assert fleet.images == {"debian": IMAGE}
+
+
+def test_a_node_taken_out_and_put_back_is_not_armed_again(store: Store, armed: Node) -> None:
+    begin(store, armed)
+    store.record([(event(armed, Kind.INSTALL_FINISHED), None)])
+    assert "taken out" in store.apply(replace(SITE, nodes={}), NOW)[0]
+    assert store.fleet().by_mac[MAC].spec is None
+    assert "stays installed" in store.apply(SITE, NOW)[0]
+    assert store.fleet().named("alpha").state is State.INSTALLED
+
+
+def test_a_discovered_machine_that_is_named_keeps_its_history(store: Store) -> None:
+    store.discover(MAC, {"firmware": "uefi"}, NOW)
+    store.apply(SITE, NOW)
+    node = store.fleet().named("alpha")
+    assert node.facts == {"firmware": "uefi"}
+    assert [e.kind for e in store.timeline(node.id)] == [Kind.DISCOVERED, Kind.NAMED]
+
+
+def test_two_cards_of_one_machine_become_one_node(store: Store) -> None:
+    store.discover(MAC, {}, NOW)
+    store.discover(STRANGER, {}, NOW)
+    both = NodeSpec(name="alpha", macs=(STRANGER, MAC), profile="server")
+    store.apply(replace(SITE, nodes={"alpha": both}), NOW)
+    fleet = store.fleet()
+    assert len(fleet.nodes) == 1
+    assert fleet.by_mac[MAC] is fleet.by_mac[STRANGER]
+    assert len(store.timeline(fleet.nodes[0].id)) == 3
+    assert store.apply(replace(SITE, nodes={"alpha": both}), NOW) == []
+
+
+def test_nodes_may_swap_names(store: Store) -> None:
+    beta = NodeSpec(name="beta", macs=(STRANGER,), profile="server")
+    store.apply(replace(SITE, nodes={"alpha": SPEC, "beta": beta}), NOW)
+    swapped = {
+        "alpha": replace(SPEC, macs=(STRANGER,)),
+        "beta": replace(beta, macs=(MAC,)),
+    }
+    store.apply(replace(SITE, nodes=swapped), NOW)
+    assert store.fleet().by_mac[MAC].name == "beta"
+
+
+def test_a_boot_is_counted_and_its_document_opened(store: Store, armed: Node) -> None:
+    begun = begin(store, armed)
+    assert begun is not None
+    assert (begun.state, begun.boots) == (State.BOOTING, 1)
+    assert begun.document_key == TOKENS.document_key
+    assert store.fleet().by_report_key(TOKENS.report_key) == begun
+
+
+def test_an_installed_node_cannot_begin_a_boot(store: Store, armed: Node) -> None:
+    begin(store, armed)
+    store.record([(event(armed, Kind.INSTALL_FINISHED), None)])
+    assert begin(store, armed) is None
+    assert store.fleet().named("alpha").boots == 1
+
+
+def test_the_brake_holds_in_the_store_too(store: Store, armed: Node) -> None:
+    for _ in range(MAX_BOOTS):
+        assert begin(store, armed) is not None
+    assert begin(store, armed) is None
+    assert store.fleet().named("alpha").state is State.FAILED
+
+
+def test_a_report_told_twice_is_written_once(store: Store, armed: Node) -> None:
+    begin(store, armed)
+    for _ in range(2):
+        store.record([(event(armed, Kind.INSTALL_STARTED), "report:started")])
+    kinds = [e.kind for e in store.timeline(armed.id)]
+    assert kinds.count(Kind.INSTALL_STARTED) == 1
+
+
+def test_arming_again_closes_the_former_document(store: Store, armed: Node) -> None:
+    begin(store, armed)
+    store.record([(event(armed, Kind.INSTALL_FINISHED), None)])
+    again = store.rearm("alpha", NOW)
+    assert (again.state, again.boots, again.document_key, again.report_key) == (
+        State.ARMED,
+        0,
+        "",
+        "",
+    )
+
+
+def test_only_a_named_node_can_be_armed(store: Store) -> None:
+    with pytest.raises(UnknownName, match="no node 'nobody'"):
+        store.rearm("nobody", NOW)
+    store.discover(STRANGER, {}, NOW)
+    with pytest.raises(UnknownName, match="nobody named"):
+        store.rearm(STRANGER, NOW)
+
+
+def test_machines_nobody_named_cannot_fill_the_disk(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kairos_netboot.store.store.MAX_DISCOVERED", 2)
+    found = [store.discover(Mac(f"5254000000{i:02}"), {}, NOW) for i in range(4)]
+    assert [node is not None for node in found] == [True, True, False, False]
+
+
+@given(st.lists(st.sampled_from([k for k in Kind if k is not Kind.NAMED]), max_size=12))
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_the_state_is_the_fold_of_the_log(tmp_path: Path, kinds: list[Kind]) -> None:
+    opened = Store(tmp_path / f"fold{abs(hash(tuple(kinds)))}")
+    try:
+        opened.apply(SITE, NOW)
+        node = opened.fleet().named("alpha")
+        opened.record([(event(node, kind), None) for kind in kinds])
+        after = opened.fleet().named("alpha")
+        state, boots = State.DISCOVERED, 0
+        for written in opened.timeline(node.id):
+            state, boots = fold(state, boots, written.kind)
+        assert (after.state, after.boots) == (state, boots)
+    finally:
+        opened.close()
+
+
+def test_another_process_notices_a_change(store: Store, tmp_path: Path) -> None:
+    before = store.change_count()
+    other = Store(tmp_path / "state")
+    other.apply(SITE, NOW)
+    other.close()
+    assert store.change_count() != before
+
+
+def test_the_migrations_make_the_tables_that_the_code_uses(store: Store) -> None:
+    inspector = inspect(store._engine)
+    for table in metadata.sorted_tables:
+        made = {c["name"]: c["nullable"] for c in inspector.get_columns(table.name)}
+        assert made == {c.name: c.nullable for c in table.columns}
+    assert set(inspector.get_table_names()) == {*metadata.tables, "alembic_version"}
+
+
+def test_the_log_is_written_ahead(store: Store) -> None:
+    with store._engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+
+
+def test_a_file_that_is_no_database_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "state.db").write_text("this is no database, whatever its name says" * 100)
+    with pytest.raises(StoreProblem, match=r"cannot open .*state\.db"):
+        Store(tmp_path)

@@ -1,0 +1,269 @@
+"""The HTTP application over loopback, from script to report."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientResponse
+from aiohttp.test_utils import TestClient, TestServer
+
+from kairos_netboot.boot.fleet import Node
+from kairos_netboot.boot.lifecycle import MAX_BOOTS, Kind, State
+from kairos_netboot.boot.site import BootFiles, Image, Site
+from kairos_netboot.config.resources import load_scripts
+from kairos_netboot.store.index import Index
+from kairos_netboot.store.store import Store
+from kairos_netboot.web.app import make_app
+from tests.unit.boot.sample import IMAGE, MAC, PROFILE, SPEC, STRANGER
+
+pytestmark = pytest.mark.wire
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+KERNEL = b"kernel" * 1000
+SCRIPT = f"/boot/{MAC.hyphens}/script.ipxe"
+
+
+class Served:
+    """A served site with one armed node."""
+
+    def __init__(self, client: TestClient, index: Index, store: Store, image: Image) -> None:
+        self.client, self.index, self.store, self.image = client, index, store, image
+
+    async def get(self, path: str, **headers: str) -> ClientResponse:
+        names = {key.replace("_", "-"): value for key, value in headers.items()}
+        return await self.client.get(path, headers=names)
+
+    async def script(self) -> str:
+        response = await self.get(SCRIPT)
+        assert response.status == 200
+        return await response.text()
+
+    async def urls(self) -> tuple[str, str]:
+        """The document's and the reports' path of a boot that begins now."""
+        script = await self.script()
+        document = re.search(r"config_url=http://[^/]+(\S+)", script)
+        report = re.search(r"http://[^/]+(/reports/\w+)/boot-failed", script)
+        assert document
+        assert report
+        return document[1], report[1]
+
+    @property
+    def node(self) -> Node:
+        return self.store.fleet().named("alpha")
+
+
+Story = Callable[[Served], Awaitable[None]]
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Callable[[Story], None]:
+    def run(story: Story) -> None:
+        asyncio.run(_play(tmp_path / "state", story))
+
+    return run
+
+
+async def _play(state: Path, story: Story) -> None:
+    store = Store(state)
+    kernel, initrd, rootfs = (store.blobs.put([data]) for data in (KERNEL, b"initrd", b"rootfs"))
+    image = replace(IMAGE, files=BootFiles(kernel=kernel, initrd=initrd, rootfs=rootfs))
+    store.add_image(image, NOW)
+    store.apply(Site(images={}, profiles={"server": PROFILE}, nodes={"alpha": SPEC}), NOW)
+    index = Index(store)
+    await index.load()
+    writer = asyncio.ensure_future(index.run())
+    try:
+        app = make_app(index, store.blobs, load_scripts())
+        async with TestClient(TestServer(app)) as client:
+            await story(Served(client, index, store, image))
+    finally:
+        writer.cancel()
+        await asyncio.gather(writer, return_exceptions=True)
+        store.close()
+
+
+def test_everything_that_a_script_names_is_there(play: Callable[[Story], None]) -> None:
+    async def story(site: Served) -> None:
+        script = await site.script()
+        paths = re.findall(r"http://[^/\s]+(/\S+)", script)
+        assert len(paths) == 5
+        for path in paths:
+            response = await site.get(path)
+            assert response.status == 200, path
+
+    play(story)
+
+
+def test_fetching_the_script_begins_a_boot_and_head_does_not(
+    play: Callable[[Story], None],
+) -> None:
+    async def story(site: Served) -> None:
+        assert (await site.client.head(SCRIPT)).status == 405
+        assert site.node.state is State.ARMED
+        await site.script()
+        assert (site.node.state, site.node.boots) == (State.BOOTING, 1)
+
+    play(story)
+
+
+def test_an_install_goes_from_script_to_ready(play: Callable[[Story], None]) -> None:
+    async def story(site: Served) -> None:
+        document, report = await site.urls()
+        for _ in range(3):  # Kairos fetches it again and again
+            assert "hostname: alpha" in await (await site.get(document)).text()
+        for path, state in (
+            ("install-started", State.INSTALLING),
+            ("step/partitioned", State.INSTALLING),
+            ("install-finished", State.INSTALLED),
+            ("ready", State.READY),
+        ):
+            answer = await site.client.post(f"{report}/{path}", data={"hostname": "alpha"})
+            assert answer.status == 200
+            assert site.node.state is state
+        assert "exit 1" in await site.script()
+        last = [e.text for e in site.store.timeline(site.node.id) if e.kind is Kind.READY]
+        assert last == ["the installed system is up, host name 'alpha'"]
+
+    play(story)
+
+
+def test_a_report_told_twice_is_acknowledged_twice_and_written_once(
+    play: Callable[[Story], None],
+) -> None:
+    async def story(site: Served) -> None:
+        _, report = await site.urls()
+        for _ in range(2):
+            assert (await site.client.post(f"{report}/install-started")).status == 200
+        kinds = [e.kind for e in site.store.timeline(site.node.id)]
+        assert kinds.count(Kind.INSTALL_STARTED) == 1
+
+    play(story)
+
+
+def test_a_stale_document_is_loud_valid_and_without_secrets(
+    play: Callable[[Story], None],
+) -> None:
+    async def story(site: Served) -> None:
+        stale, _ = await site.urls()
+        fresh, report = await site.urls()
+        await site.client.post(f"{report}/install-finished")
+        for path in (stale, fresh, f"/documents/{'0' * 32}/cloud-config.yaml"):
+            response = await site.get(path)
+            text = await response.text()
+            assert response.status == 200
+            assert text.startswith("#cloud-config\n")
+            assert "kairos-netboot gave this machine no configuration" in text
+            assert "alpha\n" not in text.replace("alpha is installed", "")
+
+    play(story)
+
+
+def test_a_report_of_no_present_boot_changes_nothing(play: Callable[[Story], None]) -> None:
+    async def story(site: Served) -> None:
+        _, former = await site.urls()
+        await site.urls()
+        assert (await site.client.post(f"{former}/install-finished")).status == 404
+        assert site.node.state is State.BOOTING
+
+    play(story)
+
+
+def test_an_unknown_report_is_refused(play: Callable[[Story], None]) -> None:
+    async def story(site: Served) -> None:
+        _, report = await site.urls()
+        for path in ("lunch", "step/../x", "step/UPPER", "step/" + "x" * 50):
+            assert (await site.client.post(f"{report}/{path}")).status == 404
+        assert (await site.client.get(f"{report}/install-finished")).status == 405
+
+    play(story)
+
+
+def test_the_brake_holds(play: Callable[[Story], None]) -> None:
+    async def story(site: Served) -> None:
+        for _ in range(MAX_BOOTS):
+            assert "kernel --name" in await site.script()
+        script = await site.script()
+        assert "kernel --name" not in script
+        assert "exit 1" in script
+        assert site.node.state is State.FAILED
+
+    play(story)
+
+
+@pytest.mark.parametrize("mac", [STRANGER.hyphens, "nonsense"])
+def test_a_machine_nobody_named_gets_no_script(play: Callable[[Story], None], mac: str) -> None:
+    async def story(site: Served) -> None:
+        response = await site.get(f"/boot/{mac}/script.ipxe")
+        assert response.status in (400, 404)
+        assert "#!ipxe" not in await response.text()
+
+    play(story)
+
+
+def test_a_document_that_would_break_the_install_stops_it_before_it_begins(
+    play: Callable[[Story], None],
+) -> None:
+    async def story(site: Served) -> None:
+        broken = replace(PROFILE, templates=(replace(PROFILE.templates[0], text="{{ oops }}"),))
+        site.store.apply(Site(images={}, profiles={"server": broken}, nodes={"alpha": SPEC}), NOW)
+        await site.index.load()
+        response = await site.get(SCRIPT)
+        assert response.status == 500
+        assert "oops" in await response.text()
+        assert site.node.state is State.ARMED
+
+    play(story)
+
+
+def test_blobs_by_digest(play: Callable[[Story], None]) -> None:
+    async def story(site: Served) -> None:
+        digest = site.image.files.kernel.digest
+        path, etag = f"/blobs/sha256/{digest.hex}", f'"{digest.hex}"'
+        whole = await site.get(path)
+        assert (whole.status, await whole.read()) == (200, KERNEL)
+        assert whole.headers["ETag"] == etag
+        assert "immutable" in whole.headers["Cache-Control"]
+        head = await site.client.head(path)
+        assert (head.status, head.headers["Content-Length"]) == (200, str(len(KERNEL)))
+        part = await site.get(path, Range="bytes=6-11")
+        assert (part.status, await part.read()) == (206, b"kernel")
+        assert part.headers["Content-Range"] == f"bytes 6-11/{len(KERNEL)}"
+        assert (await (await site.get(path, Range="bytes=-2")).read()) == b"el"
+        assert (await site.get(path, Range=f"bytes={len(KERNEL)}-")).status == 416
+        assert (await site.get(path, If_None_Match=etag)).status == 304
+        assert (await site.get(path, If_Match='"other"')).status == 412
+        other = await site.get(path, Range="bytes=6-11", If_Range='"other"')
+        assert (other.status, await other.read()) == (200, KERNEL)
+        several = await site.get(path, Range="bytes=0-1,4-5")
+        assert (several.status, len(await several.read())) == (200, len(KERNEL))
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    "path", ["/blobs/sha256/" + "f" * 64, "/blobs/sha256/..%2f..%2fstate.db", "/blobs/sha256/x"]
+)
+def test_no_path_leads_out_of_the_blobs(play: Callable[[Story], None], path: str) -> None:
+    async def story(site: Served) -> None:
+        assert (await site.get(path)).status == 404
+
+    play(story)
+
+
+def test_a_change_by_another_process_is_served_soon(play: Callable[[Story], None]) -> None:
+    async def story(site: Served) -> None:
+        await site.script()
+        other = Store(site.store.directory)
+        other.record([])
+        other.rearm("alpha", NOW)
+        other.close()
+        await asyncio.sleep(1.5)
+        assert site.index.fleet.named("alpha").state is State.ARMED
+
+    play(story)
