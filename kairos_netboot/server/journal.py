@@ -31,6 +31,8 @@ class Journal:
         if node is None or node.spec is None:
             log.debug("%s asked: %s", mac, response.reason)
             return
+        if response.decision.brake:
+            self._index.brake(node, response.reason)
         kind, text = _sentence(asked, response)
         log.info("%s: %s", node.name, text)
         # A client repeats its request with the same transaction id until somebody answers.

@@ -39,6 +39,7 @@ class Index:
         self._seen: dict[Mac, dict[str, str]] = {}
         self._url = self._written_url = ""
         self._news = asyncio.Event()
+        self._flushing = asyncio.Lock()
         self.fleet = Fleet()
 
     async def load(self) -> None:
@@ -56,6 +57,11 @@ class Index:
             log.warning("the timeline cannot keep up: dropping the oldest entry")
         self._queue.append((_event(node, kind, text), once))
         self._news.set()
+
+    def brake(self, node: Node, why: str) -> None:
+        """Mark a node failed that has used up its starts."""
+        self.note(node, Kind.BRAKED, why, f"braked:{node.report_key[:16]}")
+        log.warning("%s", why)
 
     def seen(self, mac: Mac, facts: Mapping[str, str]) -> None:
         """Remember what a request told of its machine; one that nobody named is recorded."""
@@ -78,10 +84,9 @@ class Index:
 
     async def report(self, node: Node, kind: Kind, text: str, once: str | None) -> Node:
         """The node after an event, which by then is on the disk."""
+        self._queue.append((_event(node, kind, text), once))
         await self._flush()
-        for changed in await self._call(self._store.record, [(_event(node, kind, text), once)]):
-            self.fleet = self.fleet.with_node(changed)
-        return next(n for n in self.fleet.nodes if n.id == node.id)
+        return next((n for n in self.fleet.nodes if n.id == node.id), node)
 
     async def begin_boot(self, node: Node, tokens: BootTokens, text: str) -> Node | None:
         """As Store.begin_boot."""
@@ -93,10 +98,6 @@ class Index:
         else:
             self.fleet = self.fleet.with_node(begun)
         return begun
-
-    async def brake(self, node: Node) -> None:
-        braked = await self._call(self._store.brake, node.id, datetime.now(UTC))
-        self.fleet = self.fleet.with_node(braked)
 
     # The writer
 
@@ -124,6 +125,11 @@ class Index:
         self._news.clear()
 
     async def _flush(self) -> None:
+        """Returns when all that was noted before is on the disk, whoever wrote it."""
+        async with self._flushing:
+            await self._write()
+
+    async def _write(self) -> None:
         seen, self._seen = self._seen, {}
         for mac, facts in seen.items():
             node = await self._call(self._store.discover, mac, facts, datetime.now(UTC))
@@ -138,7 +144,8 @@ class Index:
         if self._queue:
             batch = list(self._queue)
             self._queue.clear()
-            await self._call(self._store.record, batch)
+            for changed in await self._call(self._store.record, batch):
+                self.fleet = self.fleet.with_node(changed)
 
 
 def _event(node: Node, kind: Kind, text: str) -> Event:

@@ -51,31 +51,31 @@ def _node(row: RowMapping, owned: tuple[Mac, ...]) -> Node:
 
 
 def append(connection: Connection, event: Event, once: str | None = None) -> bool:
-    """Write one event and fold it into its node's state; False where `once` was there already."""
-    written = connection.execute(
-        sqlite_insert(events)
-        .values(
-            node=event.node,
-            at=event.at.isoformat(),
-            kind=event.kind,
-            text=event.text,
-            detail=dict(event.detail),
-            once=once,
-        )
-        .on_conflict_do_nothing()
-    )
-    if written.rowcount == 0:
+    """Write one event and fold it into its node's state.
+
+    False where `once` was there already, or the node is gone: made one with another meanwhile.
+    """
+    owner = nodes.c.id == event.node
+    row = connection.execute(select(nodes.c.state, nodes.c.boots).where(owner)).one_or_none()
+    if row is None or not _write(connection, event, once):
         return False
-    row = connection.execute(
-        select(nodes.c.state, nodes.c.boots).where(nodes.c.id == event.node)
-    ).one()
     state, boots = fold(State(row.state), row.boots, event.kind)
-    connection.execute(
-        update(nodes)
-        .where(nodes.c.id == event.node)
-        .values(state=state, boots=boots, last_seen=event.at.isoformat())
-    )
+    changes = {"state": state, "boots": boots, "last_seen": event.at.isoformat()}
+    connection.execute(update(nodes).where(owner).values(changes))
     return True
+
+
+def _write(connection: Connection, event: Event, once: str | None) -> bool:
+    row = {
+        "node": event.node,
+        "at": event.at.isoformat(),
+        "kind": event.kind,
+        "text": event.text,
+        "detail": dict(event.detail),
+        "once": once,
+    }
+    written = connection.execute(sqlite_insert(events).values(row).on_conflict_do_nothing())
+    return written.rowcount > 0
 
 
 def timeline(connection: Connection, node: int) -> tuple[Event, ...]:

@@ -106,24 +106,13 @@ class Store:
 
     def begin_boot(self, node: int, tokens: BootTokens, event: Event) -> Node | None:
         """Count one start of the installer and open its document. None where the node may not
-        install any more, or the brake holds: then it is marked failed."""
+        install any more, or has used up its starts."""
         with writing(self._engine) as connection:
             now = read_node(connection, node)
-            if now.state not in MAY_INSTALL:
-                return None
-            if now.boots >= MAX_BOOTS:
-                append(connection, _brake(now, event.at))
+            if now.state not in MAY_INSTALL or now.boots >= MAX_BOOTS:
                 return None
             append(connection, event)
             rows_of_nodes.set_keys(connection, node, tokens)
-            return read_node(connection, node)
-
-    def brake(self, node: int, at: datetime) -> Node:
-        """Mark a node failed that has used up its boots; nothing where it has not."""
-        with writing(self._engine) as connection:
-            now = read_node(connection, node)
-            if now.state in MAY_INSTALL and now.boots >= MAX_BOOTS:
-                append(connection, _brake(now, at))
             return read_node(connection, node)
 
     def rearm(self, name: str, at: datetime) -> Node:
@@ -161,14 +150,6 @@ class Store:
         """Where `serve` was last reachable; empty before its first start."""
         with reading(self._engine) as connection:
             return str(_setting(connection, "server-url", ""))
-
-
-def _brake(node: Node, at: datetime) -> Event:
-    sentence = (
-        f"started the installer {node.boots} times without finishing: no more installs until "
-        f"`kairos-netboot nodes reinstall {node.name}`"
-    )
-    return Event(node=node.id, at=at, kind=Kind.BRAKED, text=sentence)
 
 
 def _apply_nodes(connection: Connection, site: Site, at: datetime) -> list[str]:

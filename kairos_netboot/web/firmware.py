@@ -34,7 +34,7 @@ async def script(request: web.Request) -> web.Response:
         if decision.outcome is Outcome.INSTALL:
             text = await _install(request, decision, decision.node, mac)
         else:
-            text = await _to_disk(request, decision, decision.node)
+            text = _to_disk(request, decision, decision.node)
     except NetbootError as error:
         index.note(decision.node, Kind.REFUSED, f"no boot script: {error}")
         raise
@@ -59,16 +59,15 @@ async def _install(request: web.Request, decision: Decision, node: Node, mac: Ma
     said = f"boot script: installs '{plan.image}', start {plan.boot} of at most {plan.max_boots}"
     begun = await index.begin_boot(node, tokens, said)
     if begun is None:
-        return await _to_disk(request, _decide(index.fleet, mac), node)
+        return _to_disk(request, _decide(index.fleet, mac), node)
     log.info("%s: %s", node.name, said)
     return request.app[SCRIPTS].install(plan)
 
 
-async def _to_disk(request: web.Request, decision: Decision, node: Node) -> str:
+def _to_disk(request: web.Request, decision: Decision, node: Node) -> str:
     index = request.app[INDEX]
     if decision.brake:
-        await index.brake(node)
-        log.warning("%s", decision.reason)
+        index.brake(node, decision.reason)
     else:
         index.note(node, Kind.LEFT_ALONE, f"boot script: leave for the disk ({decision.exit})")
     return request.app[SCRIPTS].to_disk(decision)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import ClientResponse
@@ -32,7 +33,9 @@ SCRIPT = f"/boot/{MAC.hyphens}/script.ipxe"
 class Served:
     """A served site with one armed node."""
 
-    def __init__(self, client: TestClient, index: Index, store: Store, image: Image) -> None:
+    def __init__(
+        self, client: TestClient[Any, Any], index: Index, store: Store, image: Image
+    ) -> None:
         self.client, self.index, self.store, self.image = client, index, store, image
 
     async def get(self, path: str, **headers: str) -> ClientResponse:
@@ -191,6 +194,7 @@ def test_the_brake_holds(play: Callable[[Story], None]) -> None:
         script = await site.script()
         assert "kernel --name" not in script
         assert "exit 1" in script
+        await asyncio.sleep(0.5)  # nobody's disk depends on when this is written
         assert site.node.state is State.FAILED
 
     play(story)

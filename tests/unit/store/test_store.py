@@ -122,7 +122,7 @@ def test_the_brake_holds_in_the_store_too(store: Store, armed: Node) -> None:
     for _ in range(MAX_BOOTS):
         assert begin(store, armed) is not None
     assert begin(store, armed) is None
-    assert store.fleet().named("alpha").state is State.FAILED
+    assert store.fleet().named("alpha").boots == MAX_BOOTS
 
 
 def test_a_report_told_twice_is_written_once(store: Store, armed: Node) -> None:
@@ -131,6 +131,15 @@ def test_a_report_told_twice_is_written_once(store: Store, armed: Node) -> None:
         store.record([(event(armed, Kind.INSTALL_STARTED), "report:started")])
     kinds = [e.kind for e in store.timeline(armed.id)]
     assert kinds.count(Kind.INSTALL_STARTED) == 1
+
+
+def test_news_of_a_machine_that_became_part_of_another_is_dropped(
+    store: Store, armed: Node
+) -> None:
+    gone = replace(armed, id=77)
+    assert store.record([(event(gone, Kind.FILE), None), (event(armed, Kind.FILE), None)]) == [
+        store.fleet().named("alpha")
+    ]
 
 
 def test_arming_again_closes_the_former_document(store: Store, armed: Node) -> None:

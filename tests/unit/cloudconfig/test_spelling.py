@@ -1,0 +1,18 @@
+from kairos_netboot.cloudconfig.spelling import hint, nearest
+
+
+def test_a_slip_finds_the_word_that_was_meant() -> None:
+    assert nearest("hostnam", ["users", "hostname"]) == "hostname"
+
+
+def test_a_hyphen_for_an_underscore_is_a_slip() -> None:
+    assert nearest("grub-options", ["grub_options"]) == "grub_options"
+
+
+def test_a_far_word_finds_nothing() -> None:
+    assert nearest("zebra", ["users", "hostname"]) is None
+    assert hint("zebra", ["users"]) == ""
+
+
+def test_the_hint_is_ready_to_be_appended() -> None:
+    assert hint("user", ["users"]) == "; nearest: 'users'"
