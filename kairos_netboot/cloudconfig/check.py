@@ -1,4 +1,4 @@
-"""Checks of a finished document, before a machine meets it (kairos-contract 3.1 to 3.4)."""
+"""Checks of a finished document, before a machine meets it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The server's own stages: what makes a node report how its install goes.
 
-Kairos has no such callback (kairos-contract 3.6). Its hooks can run twice, so a report told
+Kairos has no such callback (docs/kairos.md). Its hooks can run twice, so a report told
 twice means nothing new; a report that fails must never fail the install.
 """
 

@@ -1,7 +1,7 @@
 """What a wrong or stale address gets: a valid document that fails where people look.
 
 An error page would do harm: Kairos takes any failure to fetch its configuration for an empty
-one, without a word, and ends in a shell or at a QR code (kairos-contract 2.6).
+one, without a word, and ends in a shell or at a QR code (docs/kairos.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The keys Kairos knows (kairos-contract 3.2 to 3.4). Others may be: only near misses are told."""
+"""The keys Kairos knows (docs/kairos.md). Others may be: only near misses are told."""
 
 from __future__ import annotations
 

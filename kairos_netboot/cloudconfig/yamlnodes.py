@@ -10,7 +10,7 @@ import yaml
 from ..errors import DocumentProblem, NetbootError
 from .dialect import INT, MAP, MERGE, NULL, PLAIN, SEQ, STR, Dumper, Loader, scalar_value
 
-MAX_TEXT = 1_000_000  # Kairos leaves out larger files (kairos-contract 2.6)
+MAX_TEXT = 1_000_000  # Kairos leaves out larger files (docs/kairos.md)
 MAX_DEPTH = 64  # people write 10; libyaml's binding overruns the C stack at some 10,000
 MAX_NODES = 50_000  # after aliases: a kilobyte of them can stand for 10^9 ("billion laughs")
 
