@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import encodings
+import importlib
 import logging
 import os
+import pkgutil
 import pwd
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
 
-from .config.resources import Loader, load_loaders, load_recipes, load_scripts
+from .boot.script import Scripts
+from .boot.urls import DISK_STARTER
+from .config.resources import load_loaders, load_recipes, load_scripts, make_disk_starter
 from .config.settings import ServeSettings
 from .dhcp.answer import Service
 from .dhcp.recipe import Recipes
@@ -94,17 +99,52 @@ def drop_root(user: str) -> None:
     os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
 
 
+def load_codecs() -> None:
+    """Import every codec now: Python loads them when first used, and the user we become may not be
+    able to read an interpreter that lies in root's home (pyenv, pipx)."""
+    for module in pkgutil.iter_modules(encodings.__path__, "encodings."):
+        with contextlib.suppress(ImportError):  # two are Windows' own
+            importlib.import_module(module.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shipped:
+    """What comes with the program or the system, in memory before root is given away."""
+
+    recipes: Recipes
+    scripts: Scripts
+    by_tftp: Mapping[str, bytes]
+    by_http: Mapping[str, bytes]
+
+
+def load_shipped(settings: ServeSettings, say: Callable[[str], None]) -> Shipped:
+    """Raises CannotServe for a boot loader that is missing; does without the disk starter."""
+    recipes = load_recipes()
+    starter = make_disk_starter()
+    if starter is None:
+        say(
+            "note: no grub-mkimage for x86_64-efi, so installed UEFI machines leave by iPXE's "
+            "exit, which can take minutes: install grub-common and grub-efi-amd64-bin"
+        )
+    return Shipped(
+        recipes=recipes,
+        scripts=load_scripts(),
+        by_tftp=load_loaders(recipes.loaders, settings.loaders) if settings.dhcp else {},
+        by_http={DISK_STARTER: starter} if starter else {},
+    )
+
+
 def run(settings: ServeSettings, state: Path, say: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM. `say` gets the lines a person should see at the start."""
-    recipes = load_recipes()
-    loaders = load_loaders(recipes.loaders, settings.loaders) if settings.dhcp else {}
+    shipped = load_shipped(settings, say)
     with bound(settings) as sockets:
         store = Store(state, settings.user)
         try:
+            load_codecs()
             drop_root(store.owner)
             for line in sockets.lines():
                 say(line)
-            asyncio.run(_serve(settings, sockets, store, recipes, loaders, say))
+            asyncio.run(_serve(settings, sockets, store, shipped, say))
         finally:
             store.close()
 
@@ -113,46 +153,43 @@ async def _serve(
     settings: ServeSettings,
     sockets: Sockets,
     store: Store,
-    recipes: Recipes,
-    loaders: Mapping[str, Loader],
+    shipped: Shipped,
     say: Callable[[str], None],
 ) -> None:
     index = Index(store)
     await index.load()
-    journal = Journal(index)
-    runner = web.AppRunner(
-        make_app(index, store.blobs, load_scripts()),
-        access_log=None,
-        shutdown_timeout=_SHUTDOWN_SECONDS,
-    )
+    app = make_app(index, store.blobs, shipped.scripts, shipped.by_http)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
     await web.SockSite(runner, sockets.http).start()
-    http_port = sockets.http.getsockname()[1]
-    dhcp = DhcpSettings(
-        recipes=recipes,
-        http_port=http_port,
-        advertise=settings.advertise,
-        interfaces=settings.interfaces,
-    )
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(_until_signal(runner))
             group.create_task(index.run())
-            for sock, service in (
-                (sockets.dhcp, Service.PROXY),
-                (sockets.pxe, Service.BOOT_SERVER),
-            ):
-                if sock is not None:
-                    work = serve_dhcp(sock, service, dhcp, lambda: index.fleet, journal.heard)
-                    group.create_task(work)
-            if sockets.tftp is not None:
-                files = _tftp_tree(loaders)
-                group.create_task(serve_tftp(sockets.tftp, files, journal.transferred))
+            for work in _udp_services(settings, sockets, shipped, index):
+                group.create_task(work)
             say(f"ready: {len(index.fleet.nodes)} machines known, state in {store.directory}")
     except* _Stopped:
         say("stopped")
     finally:
         await runner.cleanup()
+
+
+def _udp_services(
+    settings: ServeSettings, sockets: Sockets, shipped: Shipped, index: Index
+) -> Iterator[Coroutine[None, None, None]]:
+    journal = Journal(index)
+    dhcp = DhcpSettings(
+        recipes=shipped.recipes,
+        http_port=sockets.http.getsockname()[1],
+        advertise=settings.advertise,
+        interfaces=settings.interfaces,
+    )
+    for sock, service in ((sockets.dhcp, Service.PROXY), (sockets.pxe, Service.BOOT_SERVER)):
+        if sock is not None:
+            yield serve_dhcp(sock, service, dhcp, lambda: index.fleet, journal.heard)
+    if sockets.tftp is not None:
+        yield serve_tftp(sockets.tftp, _tftp_tree(shipped.by_tftp), journal.transferred)
 
 
 class _Stopped(Exception):
@@ -170,11 +207,6 @@ async def _until_signal(runner: web.AppRunner) -> None:
     raise _Stopped
 
 
-def _tftp_tree(loaders: Mapping[str, Loader]) -> Callable[[str], bytes | None]:
+def _tftp_tree(loaders: Mapping[str, bytes]) -> Callable[[str], bytes | None]:
     """Each loader by its name, alone or behind the MAC of the machine that was sent to it."""
-
-    def lookup(name: str) -> bytes | None:
-        loader = loaders.get(name.rpartition("/")[2])
-        return loader.data if loader else None
-
-    return lookup
+    return lambda name: loaders.get(name.rpartition("/")[2])

@@ -9,6 +9,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from .decide import Decision
 from .plan import BootPlan
 from .site import ExitMethod
+from .urls import DISK_STARTER, Urls
 
 
 class Scripts:
@@ -27,11 +28,14 @@ class Scripts:
     def install(self, plan: BootPlan) -> str:
         return self._environment.get_template("install.ipxe.j2").render(plan=plan)
 
-    def to_disk(self, decision: Decision) -> str:
+    def to_disk(self, decision: Decision, urls: Urls) -> str:
         """SILENCE too: a machine that came as far as asking for a script must leave again."""
-        sanboot = decision.exit is ExitMethod.SANBOOT
         template = self._environment.get_template("disk.ipxe.j2")
-        return template.render(reason=decision.reason, sanboot=sanboot)
+        return template.render(
+            reason=decision.reason,
+            sanboot=decision.exit is ExitMethod.SANBOOT,
+            grub_url=urls.loader(DISK_STARTER) if decision.exit is ExitMethod.GRUB else "",
+        )
 
 
 def _spoken(text: str) -> str:

@@ -21,14 +21,21 @@ class ExitMethod(StrEnum):
     SILENCE = "silence"  # no DHCP answer: the firmware goes on by itself
     EXIT = "exit"  # iPXE's `exit 1`: back to the firmware, next boot entry
     SANBOOT = "sanboot"  # iPXE boots the first BIOS disk itself
+    GRUB = "grub"  # iPXE starts a small GRUB, which starts the disk's own EFI loader
 
 
-# SeaBIOS and most BIOS ROMs give up within seconds where nobody offers a file; UEFI would try
-# PXE over IPv4 and IPv6, then HTTP, for two minutes (measured with OVMF), so it is let through
-# iPXE and out again.
+# SeaBIOS and most BIOS ROMs give up within seconds where nobody offers a file. UEFI goes on with
+# all its other ways to boot from a network first: with OVMF, whose disk comes last, the disk is
+# reached 281 s after silence, 212 s after iPXE's exit, and 11 s through GRUB.
 DEFAULT_EXITS: Mapping[Firmware, ExitMethod] = {
     Firmware.BIOS: ExitMethod.SILENCE,
-    Firmware.UEFI: ExitMethod.EXIT,
+    Firmware.UEFI: ExitMethod.GRUB,
+}
+
+# What the other firmware has no use for.
+ONLY_FOR: Mapping[ExitMethod, Firmware] = {
+    ExitMethod.SANBOOT: Firmware.BIOS,
+    ExitMethod.GRUB: Firmware.UEFI,
 }
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from ..values import Blob, Mac
 
+# The small GRUB that hands a UEFI machine over to its disk.
+DISK_STARTER = "disk-x64.efi"
+
 
 @dataclass(frozen=True, slots=True)
 class Urls:
@@ -22,6 +25,9 @@ class Urls:
         dracut calls the file it stores by the last part, and Kairos' documentation by these names.
         """
         return f"{self.base}/boot/{mac.hyphens}/{blob.digest.hex}/{name}"
+
+    def loader(self, name: str) -> str:
+        return f"{self.base}/loaders/{name}"
 
     def document(self, token: str) -> str:
         return f"{self.base}/documents/{token}/cloud-config.yaml"

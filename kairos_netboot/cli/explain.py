@@ -90,7 +90,7 @@ def _lines(
         answer = f"{boot_file} (recipe {recipe.name})" if boot_file else f"no answer: {reason}"
         yield f"DHCP:     {describe_client(asking)} → {answer}"
     if decision.outcome is Outcome.DISK:
-        yield from _section("script", load_scripts().to_disk(decision))
+        yield from _section("script", load_scripts().to_disk(decision, urls))
     if decision.outcome is Outcome.INSTALL:
         yield from _install(fleet, decision, client, urls, show_secrets=show_secrets)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import tempfile
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..boot.script import Scripts
@@ -29,16 +31,7 @@ def load_scripts(family: str = "kairos") -> Scripts:
     return Scripts({path.name: path.read_text() for path in sorted(folder.glob("*.j2"))})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loader:
-    """A boot loader that TFTP hands out, read into memory."""
-
-    name: str
-    path: Path
-    data: bytes
-
-
-def load_loaders(names: Iterable[str], folders: tuple[Path, ...]) -> dict[str, Loader]:
+def load_loaders(names: Iterable[str], folders: tuple[Path, ...]) -> dict[str, bytes]:
     """Find each boot loader in the operator's folders, then where packages put it.
 
     Raises CannotServe naming the file, the places looked at, and the package it comes in.
@@ -48,12 +41,29 @@ def load_loaders(names: Iterable[str], folders: tuple[Path, ...]) -> dict[str, L
     return {name: _load(name, places, data["package"]) for name in sorted(names)}
 
 
-def _load(name: str, places: list[Path], package: str) -> Loader:
+def _load(name: str, places: list[Path], package: str) -> bytes:
     for place in places:
         path = place / name
         if path.is_file():
-            return Loader(name=name, path=path, data=path.read_bytes())
+            return path.read_bytes()
     raise CannotServe(
         f"boot loader {name} is in none of {', '.join(map(str, places))}: install the package "
         f"'{package}' or name its folder with --loaders"
     )
+
+
+def make_disk_starter() -> bytes | None:
+    """A GRUB that starts the EFI loader on the machine's disk; None where grub-mkimage is missing.
+
+    Made here, as we ship no binaries. Its configuration runs in GRUB's rescue mode, which knows no
+    `if`; a line that fails is passed over.
+    """
+    modules = ("search_fs_file", "search_label", "part_gpt", "part_msdos", "fat", "chain", "boot")
+    program = shutil.which("grub-mkimage")
+    if program is None:
+        return None
+    with tempfile.NamedTemporaryFile(suffix=".efi") as made:
+        command = [program, "-O", "x86_64-efi", "-p", "/none", "-o", made.name]
+        command += ["-c", str(_shipped("ipxe") / "disk.grub.cfg"), *modules, "disk", "minicmd"]
+        done = subprocess.run(command, capture_output=True, check=False)
+        return Path(made.name).read_bytes() if done.returncode == 0 else None

@@ -7,7 +7,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..boot.site import Action, ExitMethod, ImageSource, NodeSpec, Profile, Site, Template
+from ..boot.site import (
+    ONLY_FOR,
+    Action,
+    ExitMethod,
+    ImageSource,
+    NodeSpec,
+    Profile,
+    Site,
+    Template,
+)
 from ..cloudconfig.located import Located
 from ..cloudconfig.spelling import hint
 from ..cloudconfig.yamlnodes import parse
@@ -197,20 +206,16 @@ def _variables(at: Located | None) -> dict[str, object]:
 
 
 def _exits(at: Located | None) -> dict[Firmware, ExitMethod]:
-    """`exit: silence`, or one method for each firmware."""
+    """`exit: silence` for every firmware that can do it, or one method for each firmware."""
     if at is None:
         return {}
     if isinstance(at.value(), str):
         method = ExitMethod(at.choice(*ExitMethod))
-        found = dict.fromkeys(Firmware, (method, at))
-        if method is ExitMethod.SANBOOT:
-            del found[Firmware.UEFI]
-    else:
-        fields = at.fields(*Firmware)
-        found = {
-            Firmware(key): (ExitMethod(value.choice(*ExitMethod)), value)
-            for key, value in fields.items()
-        }
-    if Firmware.UEFI in found and found[Firmware.UEFI][0] is ExitMethod.SANBOOT:
-        raise found[Firmware.UEFI][1].mistake("sanboot starts BIOS disks only: use exit or silence")
-    return {firmware: method for firmware, (method, _) in found.items()}
+        return {f: method for f in Firmware if ONLY_FOR.get(method, f) is f}
+    found = {}
+    for key, value in at.fields(*Firmware).items():
+        firmware, method = Firmware(key), ExitMethod(value.choice(*ExitMethod))
+        if ONLY_FOR.get(method, firmware) is not firmware:
+            raise value.mistake(f"{method} is for {ONLY_FOR[method].upper()} machines only")
+        found[firmware] = method
+    return found

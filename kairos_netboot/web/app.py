@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
@@ -12,7 +12,7 @@ from ..errors import NetbootError
 from ..store.blobs import BlobStore
 from ..store.index import Index
 from . import firmware, nodes
-from .keys import BLOBS, INDEX, SCRIPTS
+from .keys import BLOBS, INDEX, LOADERS, SCRIPTS
 
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -21,9 +21,11 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _LARGEST_BODY = 64 * 1024
 
 
-def make_app(index: Index, blobs: BlobStore, scripts: Scripts) -> web.Application:
+def make_app(
+    index: Index, blobs: BlobStore, scripts: Scripts, loaders: Mapping[str, bytes]
+) -> web.Application:
     app = web.Application(middlewares=[_errors], client_max_size=_LARGEST_BODY)
-    app[INDEX], app[BLOBS], app[SCRIPTS] = index, blobs, scripts
+    app[INDEX], app[BLOBS], app[SCRIPTS], app[LOADERS] = index, blobs, scripts, loaders
     app.add_routes(firmware.routes)
     app.add_routes(nodes.routes)
     return app

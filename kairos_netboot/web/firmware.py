@@ -16,7 +16,7 @@ from ..cloudconfig.for_node import document_for
 from ..errors import InvalidValue, NetbootError, UnknownName
 from ..values import Arch, Digest, Firmware, Mac
 from .blobs import send_blob
-from .keys import BLOBS, INDEX, SCRIPTS, urls_of
+from .keys import BLOBS, INDEX, LOADERS, SCRIPTS, urls_of
 
 log = logging.getLogger(__name__)
 routes = web.RouteTableDef()
@@ -70,7 +70,17 @@ def _to_disk(request: web.Request, decision: Decision, node: Node) -> str:
         index.brake(node, decision.reason)
     else:
         index.note(node, Kind.LEFT_ALONE, f"boot script: leave for the disk ({decision.exit})")
-    return request.app[SCRIPTS].to_disk(decision)
+    return request.app[SCRIPTS].to_disk(decision, urls_of(request))
+
+
+@routes.get("/loaders/{name}")
+async def loader(request: web.Request) -> web.Response:
+    """A boot loader that a script chains to."""
+    name = request.match_info["name"]
+    if name not in request.app[LOADERS]:
+        raise UnknownName(f"no boot loader {name[:40]} here")
+    body = request.app[LOADERS][name]
+    return web.Response(body=body, content_type="application/efi")
 
 
 @routes.get("/boot/{mac}/{digest}/{name}")

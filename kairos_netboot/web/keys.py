@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aiohttp import web
 
 from ..boot.script import Scripts
@@ -12,6 +14,7 @@ from ..store.index import Index
 INDEX = web.AppKey("index", Index)
 BLOBS = web.AppKey("blobs", BlobStore)
 SCRIPTS = web.AppKey("scripts", Scripts)
+LOADERS: web.AppKey[Mapping[str, bytes]] = web.AppKey("loaders", Mapping[str, bytes])
 
 
 def urls_of(request: web.Request) -> Urls:

@@ -17,6 +17,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from kairos_netboot.boot.fleet import Node
 from kairos_netboot.boot.lifecycle import MAX_BOOTS, Kind, State
 from kairos_netboot.boot.site import BootFiles, Image, Site
+from kairos_netboot.boot.urls import DISK_STARTER
 from kairos_netboot.config.resources import load_scripts
 from kairos_netboot.store.index import Index
 from kairos_netboot.store.store import Store
@@ -82,7 +83,7 @@ async def _play(state: Path, story: Story) -> None:
     await index.load()
     writer = asyncio.ensure_future(index.run())
     try:
-        app = make_app(index, store.blobs, load_scripts())
+        app = make_app(index, store.blobs, load_scripts(), {DISK_STARTER: b"grub"})
         async with TestClient(TestServer(app)) as client:
             await story(Served(client, index, store, image))
     finally:

@@ -26,7 +26,7 @@ def test_a_node_that_is_to_be_installed_is_installed(state: State) -> None:
 def test_any_other_named_node_boots_its_disk(state: State) -> None:
     decision = decide(fleet(node(state)), MAC, UEFI, Arch.AMD64)
     assert decision.outcome is Outcome.DISK
-    assert decision.exit is ExitMethod.EXIT
+    assert decision.exit is ExitMethod.GRUB
 
 
 def test_a_machine_nobody_named_gets_nothing() -> None:
@@ -67,7 +67,7 @@ def test_a_missing_image_or_profile_is_said() -> None:
 
 def test_the_exit_method_is_the_nodes_then_the_profiles_then_the_firmwares() -> None:
     assert exit_method(node(), PROFILE, BIOS) is ExitMethod.SILENCE
-    assert exit_method(node(), PROFILE, UEFI) is ExitMethod.EXIT
+    assert exit_method(node(), PROFILE, UEFI) is ExitMethod.GRUB
     assert exit_method(node(), PROFILE, None) is ExitMethod.SILENCE
     profile = replace(PROFILE, exits={BIOS: ExitMethod.SANBOOT})
     assert exit_method(node(), profile, BIOS) is ExitMethod.SANBOOT

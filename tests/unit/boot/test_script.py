@@ -45,7 +45,7 @@ reboot
 def _to_disk(exit_method: ExitMethod) -> str:
     decision = decide(fleet(node(State.READY)), MAC, Firmware.BIOS, Arch.AMD64)
     object.__setattr__(decision, "exit", exit_method)
-    return SCRIPTS.to_disk(decision)
+    return SCRIPTS.to_disk(decision, Urls(BASE))
 
 
 def test_the_exit_script_whole() -> None:
@@ -67,7 +67,14 @@ def test_sanboot_starts_the_first_disk_and_leaves_where_there_is_none() -> None:
     assert script.index("sanboot --no-describe --drive 0x80 ||") < script.index("exit 1")
 
 
+def test_grub_starts_the_disks_own_loader_and_leaves_where_there_is_none() -> None:
+    script = _to_disk(ExitMethod.GRUB)
+    assert script.index(f"chain {BASE}/loaders/disk-x64.efi ||") < script.index("exit 1")
+
+
 def test_a_reason_cannot_become_a_command() -> None:
     decision = decide(fleet(node(State.READY)), MAC, Firmware.BIOS, Arch.AMD64)
     object.__setattr__(decision, "reason", "a\nsanboot http://evil ${net0/mac}")
-    assert "echo kairos-netboot: a sanboot http://evil {net0/mac}\n" in SCRIPTS.to_disk(decision)
+    assert "echo kairos-netboot: a sanboot http://evil {net0/mac}\n" in SCRIPTS.to_disk(
+        decision, Urls(BASE)
+    )

@@ -98,7 +98,7 @@ def test_a_mac_may_be_spelt_as_people_spell_it(folder: Path, spelling: str) -> N
         ("    profile: server\n    variables", "    profile: sever\n    variables", 19, "'server'"),
         ("kernel-args:", "kernel_args:", 13, "nearest: 'kernel-args'"),
         ("action: install", "action: instal", 11, "nearest: 'install'"),
-        ("bios: sanboot", "uefi: sanboot", 15, "sanboot starts BIOS disks only"),
+        ("bios: sanboot", "uefi: sanboot", 15, "sanboot is for BIOS machines only"),
         ("52-54-00-12-34-58", "52-54-00-12-34", 24, "no MAC address"),
         ("52-54-00-12-34-58", "53-54-00-12-34-58", 24, "group address"),
         ("52-54-00-12-34-58", "52:54:00:12:34:56", 24, "is node alpha's already"),

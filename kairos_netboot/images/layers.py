@@ -1,0 +1,236 @@
+"""Layers on top of each other: reads each layer's tar once and indexes what the image holds."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import IO, Self, cast
+
+from ..errors import ImageProblem
+from ..store.blobs import CHUNK
+from .streams import HashingReader, StoredLayer, verified
+from .tree import Fresh, Inode, Kind, find, make_directories, new_root, prune
+
+# OCI image specification, "Whiteouts". Names that begin with two marks are AUFS's own files.
+_WHITEOUT = ".wh."
+_OPAQUE = ".wh..wh..opq"
+
+MAX_ENTRIES = 1_000_000
+_MAX_DEPTH = 255  # no path of 4096 bytes that a person made is deeper
+_MAX_NAME = 255  # Linux: NAME_MAX
+_MAX_TARGET = 4095  # Linux: PATH_MAX and its NUL
+_MAX_HEADER = 1 << 20  # a PAX header with xattrs: the kernel allows 64 KiB for each
+_MAX_ID = 0xFFFFFFFF
+_XATTR = "SCHILY.xattr."
+# All that squashfs has room for; POSIX ACLs (system.*) are none of it.
+_XATTR_SPACES = ("user.", "trusted.", "security.")
+_LONG_HEADERS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+_KINDS = {
+    tarfile.DIRTYPE: Kind.DIRECTORY,
+    tarfile.REGTYPE: Kind.FILE,
+    tarfile.AREGTYPE: Kind.FILE,
+    tarfile.CONTTYPE: Kind.FILE,
+    tarfile.GNUTYPE_SPARSE: Kind.FILE,
+    tarfile.SYMTYPE: Kind.SYMLINK,
+    tarfile.CHRTYPE: Kind.CHARACTER,
+    tarfile.BLKTYPE: Kind.BLOCK,
+    tarfile.FIFOTYPE: Kind.FIFO,
+}
+
+
+def index_layers(
+    layers: Sequence[StoredLayer],
+    report: Callable[[StoredLayer, int], None] = lambda layer, count: None,
+) -> Inode:
+    """The merged tree of all layers, every digest checked; or ImageProblem."""
+    root, entries = new_root(), 0
+    for place, stored in enumerate(layers):
+        with verified(stored, partial(report, stored)) as tar:
+            entries += _apply(root, place, tar, MAX_ENTRIES - entries)
+    return root
+
+
+class _StrictInfo(tarfile.TarInfo):
+    """A header that is wrong is an error; the standard library takes some for the end."""
+
+    @classmethod
+    def fromtarfile(cls, tar: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(tar)
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
+            raise tarfile.ReadError(f"{error} at byte {tar.offset} of its tar") from None
+
+    def _proc_member(self, tar: tarfile.TarFile) -> Self:  # the documented hook of tarfile
+        if self.type in _LONG_HEADERS and self.size > _MAX_HEADER:
+            raise tarfile.ReadError(f"a header of {self.size} bytes")
+        return cast(Self, super()._proc_member(tar))  # type: ignore[misc]
+
+
+class _Forward:
+    """A stream as a file for tarfile, whose own stream mode copies its buffer at every header."""
+
+    def __init__(self, stream: HashingReader) -> None:
+        self._buffered = io.BufferedReader(stream, CHUNK)
+        self._position = 0
+
+    def tell(self) -> int:
+        return self._position
+
+    def read(self, size: int) -> bytes:
+        data = self._buffered.read(size)
+        self._position += len(data)
+        return data
+
+    def seek(self, position: int) -> None:
+        if position < self._position:
+            raise tarfile.ReadError(f"an entry of a size below zero at byte {self._position}")
+        while self._position < position:
+            if not self.read(min(CHUNK, position - self._position)):
+                raise tarfile.ReadError("unexpected end of data")
+
+
+def _apply(root: Inode, place: int, stream: HashingReader, budget: int) -> int:
+    """Put one layer on top of `root`; returns how many entries it had."""
+    fresh: Fresh = defaultdict(set)
+    count = 0
+    forward = cast(IO[bytes], _Forward(stream))
+    with tarfile.open(fileobj=forward, mode="r:", tarinfo=_StrictInfo) as tar:
+        while (member := tar.next()) is not None:
+            tar.members = []  # type: ignore[attr-defined]  # it would keep every header
+            count += 1
+            if count > budget:
+                raise ImageProblem(f"more than {MAX_ENTRIES} entries: not an image to boot")
+            _apply_member(root, place, member, fresh)
+    return count
+
+
+def _apply_member(root: Inode, place: int, member: tarfile.TarInfo, fresh: Fresh) -> None:
+    names = _names(member.name, member.name)
+    if not names:
+        if member.isdir():
+            _describe(root, member)
+        return
+    parents, name = names[:-1], names[-1]
+    if name.startswith(_WHITEOUT):
+        parent = find(root, "/".join(parents))
+        if parent is not None:
+            _apply_whiteout(parent.inode, name, member.name, fresh)
+        return
+    directory = make_directories(root, parents, fresh)
+    _put(root, directory, name, place, member)
+    fresh[directory].add(name)
+
+
+def _apply_whiteout(parent: Inode, name: str, entry: str, fresh: Fresh) -> None:
+    if name == _OPAQUE:
+        prune(parent, fresh)
+        return
+    if name.startswith(_WHITEOUT * 2):
+        return
+    victim = name.removeprefix(_WHITEOUT)
+    if victim in ("", ".", ".."):
+        raise ImageProblem(f"'{entry}' is a whiteout of nothing")
+    child = parent.children.get(victim)
+    if child is None:
+        return
+    prune(child, fresh)  # a whiteout hides lower layers, not its own
+    if victim not in fresh[parent] and not child.children:
+        del parent.children[victim]
+
+
+def _put(root: Inode, parent: Inode, name: str, place: int, member: tarfile.TarInfo) -> None:
+    if member.islnk():
+        parent.children[name] = _link_target(root, member)
+        return
+    kind = _KINDS.get(member.type)
+    if kind is None:
+        raise ImageProblem(f"'{member.name}' is of the unknown type {member.type!r}")
+    present = parent.children.get(name)
+    if kind is Kind.DIRECTORY and present is not None and present.kind is Kind.DIRECTORY:
+        _describe(present, member)
+        return
+    parent.children[name] = _inode(kind, place, member)
+
+
+def _link_target(root: Inode, member: tarfile.TarInfo) -> Inode:
+    """The inode that a hard link shares; it keeps it even if the target is replaced later."""
+    names = _names(member.linkname, member.name)
+    parent = find(root, "/".join(names[:-1]))
+    inode = parent.inode.children.get(names[-1]) if parent and names else None
+    if inode is None or inode.kind is Kind.DIRECTORY:
+        raise ImageProblem(f"'{member.name}' is a hard link to '{member.linkname}', no file here")
+    return inode
+
+
+def _inode(kind: Kind, place: int, member: tarfile.TarInfo) -> Inode:
+    inode = Inode(kind=kind, layer=place)
+    _describe(inode, member)
+    match kind:
+        case Kind.FILE:
+            inode.offset, inode.size = member.offset_data, member.size
+            inode.extents = _extents(member)
+        case Kind.SYMLINK:
+            if not 0 < len(member.linkname.encode("utf-8", "surrogateescape")) <= _MAX_TARGET:
+                raise ImageProblem(
+                    f"'{member.name}' is a symbolic link to nothing Linux can follow"
+                )
+            inode.target = member.linkname
+        case Kind.CHARACTER | Kind.BLOCK:
+            inode.device = (member.devmajor, member.devminor)
+        case Kind.DIRECTORY | Kind.FIFO:
+            pass
+    return inode
+
+
+def _describe(inode: Inode, member: tarfile.TarInfo) -> None:
+    if not 0 <= member.uid <= _MAX_ID or not 0 <= member.gid <= _MAX_ID:
+        raise ImageProblem(f"'{member.name}' belongs to {member.uid}:{member.gid}: no such owner")
+    inode.mode, inode.uid, inode.gid = member.mode & 0o7777, member.uid, member.gid
+    inode.mtime = max(0, min(int(member.mtime), _MAX_ID))  # squashfs has 32 bits for it
+    inode.xattrs = _xattrs(member)
+
+
+def _xattrs(member: tarfile.TarInfo) -> dict[str, str]:
+    found = {}
+    for key, value in member.pax_headers.items():
+        name = key.removeprefix(_XATTR)
+        if name != key and name.startswith(_XATTR_SPACES):
+            if not name.isprintable():
+                raise ImageProblem(f"'{member.name}' has an attribute with a broken name")
+            found[name] = value
+    return found
+
+
+def _extents(member: tarfile.TarInfo) -> tuple[tuple[int, int], ...] | None:
+    if not member.issparse():
+        return None
+    listed = cast(list[tuple[int, int]], member.sparse)
+    extents = tuple((offset, length) for offset, length in listed if length)  # unused: 0, 0
+    position = 0
+    for offset, length in extents:
+        if offset < position or length < 0 or offset + length > member.size:
+            raise ImageProblem(f"'{member.name}' is sparse in a way that cannot be")
+        position = offset + length
+    return extents
+
+
+def _names(path: str, entry: str) -> list[str]:
+    """The names in a path of the tar. An absolute one counts from the image's root."""
+    names = [name for name in path.split("/") if name not in ("", ".")]
+    if ".." in names:
+        raise ImageProblem(f"'{entry}' leads out of the image with '..'")
+    if len(names) > _MAX_DEPTH:
+        raise ImageProblem(f"'{entry[:80]}…' is deeper than {_MAX_DEPTH} directories")
+    # tar2sqfs writes longer ones without a word, and Linux then cannot list the directory.
+    if any(len(name.encode("utf-8", "surrogateescape")) > _MAX_NAME for name in names):
+        raise ImageProblem(f"'{entry[:80]}…' has a name of more than {_MAX_NAME} bytes")
+    return names
