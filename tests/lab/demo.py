@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -16,9 +17,11 @@ from .conftest import why_no_lab
 from .image.build import build
 from .lan import LabError, Lan
 from .machine import Machine
+from .qemu import MODERN_CPU
 from .rack import Rack
 
 ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "lab-results" / "demo"
 _DONE = (State.READY, State.FAILED)
 
 
@@ -63,6 +66,10 @@ def _demo(image: str) -> int:
         for name in machines:
             _say(f"kairos-netboot nodes show {name}")
             print(rack.cli("nodes", "show", name))
+        lan.stop_all()
+        shutil.rmtree(RESULTS, ignore_errors=True)
+        lan.keep_logs(RESULTS)
+    print(f"consoles, packet captures and the server's log: {RESULTS}")
     print("demo: both nodes are ready" if ready else "demo: not every node became ready")
     return 0 if ready else 1
 
@@ -77,6 +84,7 @@ def _machine(lan: Lan, name: str, firmware: Firmware, *, own: bool) -> Machine:
         mac=Mac(f"52:54:00:77:00:{last}"),
         memory=6144 if own else 2048,
         disk_gib=40 if own else 8,
+        extra=MODERN_CPU if own else (),
     )
 
 
