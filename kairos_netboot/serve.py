@@ -162,9 +162,10 @@ async def _serve(
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
     await runner.setup()
     await web.SockSite(runner, sockets.http).start()
+    stop = _stop_on_signal()
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(_until_signal(runner))
+            group.create_task(_until(stop, runner))
             group.create_task(index.run())
             for work in _udp_services(settings, sockets, shipped, index):
                 group.create_task(work)
@@ -196,12 +197,15 @@ class _Stopped(Exception):
     """Ends the TaskGroup, and with it everything."""
 
 
-async def _until_signal(runner: web.AppRunner) -> None:
-    """HTTP ends first: a report under way is still written before the index closes."""
-    loop = asyncio.get_running_loop()
+def _stop_on_signal() -> asyncio.Event:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _until(stop: asyncio.Event, runner: web.AppRunner) -> None:
+    """HTTP ends first: a report under way is still written before the index closes."""
     await stop.wait()
     await runner.cleanup()
     raise _Stopped

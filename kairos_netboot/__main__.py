@@ -1,0 +1,7 @@
+"""`python -m kairos_netboot`."""
+
+from __future__ import annotations
+
+from .cli.main import main
+
+main()
