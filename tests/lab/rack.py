@@ -12,6 +12,7 @@ from pathlib import Path
 
 from kairos_netboot.boot.fleet import Event, Node
 from kairos_netboot.boot.lifecycle import State
+from kairos_netboot.errors import UnknownName
 from kairos_netboot.store.store import Store
 
 from .lan import LabError, Lan
@@ -128,11 +129,18 @@ class Rack:
         return self._server.pid
 
     def node(self, name: str) -> Node:
+        """By name or MAC; raises UnknownName."""
         store = Store(self.state)
         try:
             return store.fleet().named(name)
         finally:
             store.close()
+
+    def _state(self, name: str) -> State | None:
+        try:
+            return self.node(name).state
+        except UnknownName:
+            return None
 
     def timeline(self, name: str) -> tuple[Event, ...]:
         store = Store(self.state)
@@ -144,12 +152,12 @@ class Rack:
     def wait_for(self, name: str, *states: State, timeout: float) -> Node:
         """The node when it is in one of these states; LabError with its timeline else."""
         deadline = time.monotonic() + timeout
-        while (node := self.node(name)).state not in states:
+        while (state := self._state(name)) not in states:
             if time.monotonic() > deadline:
                 told = "\n".join(
                     f"  {event.at:%H:%M:%S} {event.text}" for event in self.timeline(name)
                 )
                 wanted = " or ".join(states)
-                raise LabError(f"{name} is {node.state}, not {wanted}, in {timeout:g} s:\n{told}")
+                raise LabError(f"{name} is {state}, not {wanted}, in {timeout:g} s:\n{told}")
             time.sleep(0.5)
-        return node
+        return self.node(name)
