@@ -87,6 +87,8 @@ def _layer_tars(work: Path, say: Say) -> list[tuple[Path, str]]:
 
 def _copy(stored: Path, out: Path) -> None:
     """A hard link where that is possible; never a half-written file."""
+    if out.exists() and out.samefile(stored):
+        return  # and renaming one name of a file to another of its names does nothing
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.{os.getpid()}")
     try:

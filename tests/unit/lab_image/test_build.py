@@ -8,7 +8,7 @@ import json
 import tarfile
 from pathlib import Path
 
-from tests.lab.image import apt, layers, oci
+from tests.lab.image import apt, build, layers, oci
 
 DEB822 = """# a comment
 Types: deb
@@ -92,3 +92,12 @@ def test_the_upper_layer_has_what_is_hard_to_merge(tmp_path: Path) -> None:
 
 def _blob(blobs: dict[str, bytes], digest: str) -> bytes:
     return blobs["blobs/" + digest.replace(":", "/")]
+
+
+def test_a_second_call_leaves_what_is_there(tmp_path: Path) -> None:
+    stored, out = tmp_path / "stored", tmp_path / "out"
+    stored.write_bytes(b"image")
+    for _ in range(3):
+        build._copy(stored, out)
+    assert out.samefile(stored)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "stored"]
