@@ -1,24 +1,19 @@
-"""What all commands share: the state directory, the console, errors as one line."""
+"""What all commands share: the state directory, and how answers look."""
 
 from __future__ import annotations
 
 import logging
 import os
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
+import typer
 
 from ..config.settings import state_directory
 from ..store.store import Store
-
-# A pipe has no width: nothing is cut or wrapped there.
-_UNBOUNDED = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,20 +30,19 @@ def common(state: Path | None, verbose: bool) -> Common:
     return Common(state=state, verbose=verbose)
 
 
-def console() -> Console:
-    """For answers, on standard output."""
-    width = None if sys.stdout.isatty() else _UNBOUNDED
-    return Console(width=width, highlight=False, markup=False, soft_wrap=True)
+def say(line: str = "") -> None:
+    """An answer, on standard output."""
+    typer.echo(line)
 
 
-def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> Table:
-    """Columns without lines around them, fit for eyes and for awk."""
-    drawn = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 3, 0, 0))
-    for heading in headings:
-        drawn.add_column(heading, no_wrap=True)
-    for row in rows:
-        drawn.add_row(*row)
-    return drawn
+def columns(rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Lines with the cells below each other; nothing is cut, and no line ends in spaces: the
+    terminal may be narrow, or a pipe."""
+    kept = list(rows)
+    widths = [max(map(len, column)) for column in zip(*kept, strict=True)]
+    for row in kept:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "   ".join(cells).rstrip()
 
 
 @contextmanager

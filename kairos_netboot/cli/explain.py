@@ -19,7 +19,7 @@ from ..config.resources import load_recipes, load_scripts
 from ..dhcp.client import Client
 from ..errors import InvalidValue
 from ..values import Arch, Firmware, Mac, Stage
-from .app import Common, console, opened
+from .app import Common, opened, say
 
 # Made anew at each boot; this one opens nothing.
 _NO_TOKENS = BootTokens("0" * 32)
@@ -44,9 +44,8 @@ def explain(
     mac = _mac_of(fleet, machine)
     client = _client(fleet, mac, firmware)
     decision = decide(fleet, mac, client.firmware, client.arch)
-    out = console()
     for line in _lines(fleet, decision, client, urls, show_secrets=show_secrets):
-        out.print(line)
+        say(line)
 
 
 def _mac_of(fleet: Fleet, machine: str) -> Mac:

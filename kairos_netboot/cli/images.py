@@ -11,7 +11,7 @@ from ..boot.site import Image
 from ..errors import UnknownName
 from ..images.pull import add_image
 from ..values import Arch
-from .app import Common, console, opened, table
+from .app import Common, columns, opened, say
 from .progress import progress
 
 app = typer.Typer(help="The images, taken apart into boot files.", no_args_is_help=True)
@@ -52,7 +52,7 @@ def add(
             progress=told,
         )
         store.add_image(image, datetime.now(UTC))
-    console().print(f"image {image.name}: {_summary(image)}")
+    say(f"image {image.name}: {_summary(image)}")
 
 
 def _summary(image: Image) -> str:
@@ -69,13 +69,14 @@ def list_images(context: typer.Context) -> None:
     with opened(common.state) as store:
         images = store.fleet().images
     if not images:
-        console().print("no images yet: `kairos-netboot images add REF`")
+        say("no images yet: `kairos-netboot images add REF`")
         return
     rows = [
         (name, image.facts.arch, _summary(image), image.digest[:19], image.reference)
         for name, image in images.items()
     ]
-    console().print(table(("NAME", "ARCH", "WHAT", "DIGEST", "SOURCE"), rows))
+    for line in columns([("NAME", "ARCH", "WHAT", "DIGEST", "SOURCE"), *rows]):
+        say(line)
 
 
 @app.command()
@@ -86,11 +87,12 @@ def show(context: typer.Context, name: Annotated[str, typer.Argument()]) -> None
         image = store.fleet().images.get(name)
         if image is None:
             raise UnknownName(f"no image '{name}' here: see `kairos-netboot images list`")
-        rows = [("source", image.reference), ("digest", image.digest)]
+        rows = [("name", name), ("source", image.reference), ("digest", image.digest)]
         for fact in ("arch", "flavor", "flavor_release", "variant", "model", "version"):
             rows.append((fact.replace("_", " "), getattr(image.facts, fact) or "-"))
         rows.append(("kernel version", image.facts.kernel_version or "-"))
         for part in ("kernel", "initrd", "rootfs"):
             blob = getattr(image.files, part)
             rows.append((part, f"{blob.digest} ({blob.size / 1e6:.1f} MB)"))
-    console().print(table((name, ""), rows))
+    for line in columns(rows):
+        say(line)

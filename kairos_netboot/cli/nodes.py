@@ -9,7 +9,7 @@ import typer
 
 from ..boot.fleet import Event, Fleet, Node
 from ..boot.lifecycle import MAX_BOOTS, State
-from .app import Common, clock, console, opened, table
+from .app import Common, clock, columns, opened, say
 
 app = typer.Typer(help="The machines: their states and histories.", no_args_is_help=True)
 
@@ -22,9 +22,11 @@ def list_nodes(context: typer.Context) -> None:
         fleet = store.fleet()
         rows = [_row(node, store.timeline(node.id)) for node in _sorted(fleet)]
     if not rows:
-        console().print("no machines yet: name some in a site file and `kairos-netboot apply` it")
+        say("no machines yet: name some in a site file and `kairos-netboot apply` it")
         return
-    console().print(table(("NAME", "STATE", "PROFILE", "MAC", "LAST EVENT", "WHAT"), rows))
+    headings = ("NAME", "STATE", "PROFILE", "MAC", "LAST EVENT", "WHAT")
+    for line in columns([headings, *rows]):
+        say(line)
 
 
 def _sorted(fleet: Fleet) -> list[Node]:
@@ -55,11 +57,9 @@ def show(
         fleet = store.fleet()
         node = fleet.named(name)
         timeline = store.timeline(node.id)
-    out = console()
-    out.print(table((node.name, ""), _facts(fleet, node)))
-    out.print()
     rows = [(clock(event.at), _since(timeline[0], event), event.text) for event in timeline]
-    out.print(table(("WHEN", "", "WHAT"), rows))
+    for line in (*columns([("name", node.name), *_facts(fleet, node)]), "", *columns(rows)):
+        say(line)
 
 
 def _facts(fleet: Fleet, node: Node) -> list[tuple[str, str]]:
@@ -91,4 +91,4 @@ def reinstall(
     common: Common = context.obj
     with opened(common.state) as store:
         node = store.rearm(name, datetime.now(UTC))
-    console().print(f"{node.name} is {node.state}: it installs when it next boots from the network")
+    say(f"{node.name} is {node.state}: it installs when it next boots from the network")

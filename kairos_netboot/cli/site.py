@@ -19,7 +19,7 @@ from ..errors import DocumentProblem, SiteMistake
 from ..images.progress import Progress
 from ..images.pull import add_image
 from ..store.store import Store
-from .app import Common, console, opened
+from .app import Common, opened, say
 from .progress import progress
 
 
@@ -29,7 +29,6 @@ def apply(
 ) -> None:
     """Make the site file so: fetch its images, name its nodes, arm the new ones."""
     common: Common = context.obj
-    out = console()
     site = load_site(site_file, load_recipes().recipes)
     warnings = check_documents(site)
     with opened(common.state) as store:
@@ -40,7 +39,7 @@ def apply(
         lines = [f"image {image.name}: added, {image.digest}" for image in images]
         lines += store.apply(site, datetime.now(UTC))
     for line in lines or ["nothing to change"]:
-        out.print(line)
+        say(line)
     for warning in warnings:
         typer.echo(f"note: {warning}", err=True)
 

@@ -47,6 +47,7 @@ def _give_away(path: Path, user: str) -> None:
         entry = pwd.getpwnam(user)
     except KeyError:
         raise StoreProblem(f"there is no user '{user}': name one with --user") from None
+    path.chmod(0o700)  # as one that we make ourselves
     for each in (path, *path.rglob("*")):
         shutil.chown(each, entry.pw_uid, entry.pw_gid)
 

@@ -179,3 +179,14 @@ def test_progress_off_a_terminal_is_two_lines_for_each_step() -> None:
     for done in (0, 500_000, 1_000_000, 1_000_000):
         told(Progress(step="fetch layer 1 of 1", done=done, total=1_000_000))
     assert lines == ["fetch layer 1 of 1 …", "fetch layer 1 of 1: 1.0 MB"]
+
+
+def test_columns_are_aligned_uncut_and_without_spaces_at_their_ends() -> None:
+    from kairos_netboot.cli.app import columns
+
+    assert list(columns([("NAME", "WHAT"), ("a-long-name", "x" * 200), ("b", "")])) == [
+        "NAME          WHAT",
+        "a-long-name   " + "x" * 200,
+        "b",
+    ]
+    assert list(columns([])) == []
