@@ -10,6 +10,10 @@ from .matching import Match
 from .site import NodeSpec, Profile
 
 
+# What the site file calls a field, where it is not its name.
+_KEYS = {"templates": "cloud-config", "kernel_args": "kernel-args", "exits": "exit"}
+
+
 def profile_changes(before: Mapping[str, Profile], after: Mapping[str, Profile]) -> list[str]:
     """One line for each profile added, changed or removed."""
     lines = [f"profile {name}: added" for name in after if name not in before]
@@ -40,7 +44,7 @@ def node_change(match: Match) -> str:
 
 def _differences(before: Profile | NodeSpec, after: Profile | NodeSpec) -> str:
     changed = [
-        field.name.replace("_", "-")
+        _KEYS.get(field.name, field.name)
         for field in fields(before)
         if getattr(before, field.name) != getattr(after, field.name)
     ]

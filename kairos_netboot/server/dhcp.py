@@ -83,8 +83,11 @@ def _asked(service: Service, settings: DhcpSettings, datagram: udp.Datagram) -> 
     request = packet.decode(datagram.data)
     client = recognise(request)
     server = settings.advertise or IPv4Address(datagram.local)
-    if client is None or not int(server):
-        log.debug("DHCP from %s on %s is no network boot", datagram.source, interface)
+    if client is None:
+        log.debug("DHCP of %s on %s is no network boot", request.mac, interface)
+        return None
+    if not int(server):
+        log.warning("DHCP on %s, which has no address: give it one, or --advertise", interface)
         return None
     return Asked(
         request=request,
