@@ -32,11 +32,11 @@ class InvalidValue(NetbootError, ValueError):
 
 
 class MalformedPacket(NetbootError):
-    http_status = 400
+    pass
 
 
 class SiteMistake(NetbootError):
-    http_status = 422
+    pass
 
 
 class UnknownName(NetbootError):

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import encodings
 import importlib
-import logging
 import os
 import pkgutil
 import pwd
@@ -32,8 +31,6 @@ from .server.tftp import serve_tftp
 from .store.index import Index
 from .store.store import Store
 from .web.app import make_app
-
-log = logging.getLogger(__name__)
 
 # How long running downloads may go on after a stop was asked for.
 _SHUTDOWN_SECONDS = 2.0

@@ -43,11 +43,6 @@ class Mac(str):
         """`52-54-00-12-34-56`: the form for URLs and TFTP paths."""
         return self.replace(":", "-")
 
-    @property
-    def oui(self) -> str:
-        """The vendor's half, `52:54:00`."""
-        return self[:8]
-
 
 class Digest(str):
     """`sha256:` and 64 lower-case hexadecimal digits; raises InvalidValue."""

@@ -9,7 +9,6 @@ from .lifecycle import State
 from .matching import Match
 from .site import NodeSpec, Profile
 
-
 # What the site file calls a field, where it is not its name.
 _KEYS = {"templates": "cloud-config", "kernel_args": "kernel-args", "exits": "exit"}
 

@@ -81,4 +81,4 @@ def _checked(line: str) -> str:
 def _before_install_mode(version: str) -> bool:
     """Kairos before v2.5 knows only `nodepair.enable`. An unreadable version counts as new."""
     match = re.match(r"v?(\d+)\.(\d+)", version)
-    return bool(match) and (int(match[1]), int(match[2])) < (2, 5) if match else False
+    return match is not None and (int(match[1]), int(match[2])) < (2, 5)

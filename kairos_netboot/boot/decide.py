@@ -69,7 +69,6 @@ def _disk(
         outcome=Outcome.DISK,
         reason=reason,
         node=node,
-        profile=profile,
         exit=exit_method(node, profile, firmware),
         brake=brake,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ..errors import InvalidValue, UnknownName
-from ..values import Mac
+from ..values import Arch, Firmware, Mac
 from .lifecycle import Kind, State
 from .site import Image, NodeSpec, Profile
 
@@ -32,6 +32,15 @@ class Node:
     def name(self) -> str:
         return self.spec.name if self.spec else self.macs[0]
 
+    @property
+    def firmware(self) -> Firmware | None:
+        """What it asked with last; None before its first request."""
+        return Firmware(self.facts["firmware"]) if "firmware" in self.facts else None
+
+    @property
+    def arch(self) -> Arch | None:
+        return Arch(self.facts["arch"]) if "arch" in self.facts else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -41,7 +50,6 @@ class Event:
     at: datetime
     kind: Kind
     text: str
-    detail: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,6 @@ class Kind(StrEnum):
     INSTALL_STARTED = "install-started"
     INSTALL_STEP = "install-step"
     INSTALL_FINISHED = "install-finished"
-    INSTALL_FAILED = "install-failed"
     BRAKED = "braked"
     READY = "ready"
     # These only tell.
@@ -38,7 +37,6 @@ class Kind(StrEnum):
     BOOT_SERVER = "boot-server"
     LEFT_ALONE = "left-alone"
     LOADER = "loader"
-    SCRIPT = "script"
     FILE = "file"
     DOCUMENT = "document"
     BOOT_FAILED = "boot-failed"
@@ -57,7 +55,6 @@ TABLE: dict[tuple[State, Kind], State] = {
     **{(state, _K.INSTALL_STARTED): _S.INSTALLING for state in _IN_THE_MIDDLE},
     **{(state, _K.INSTALL_STEP): _S.INSTALLING for state in _IN_THE_MIDDLE},
     **{(state, _K.INSTALL_FINISHED): _S.INSTALLED for state in _IN_THE_MIDDLE},
-    **{(state, _K.INSTALL_FAILED): _S.FAILED for state in _IN_THE_MIDDLE},
     **{(state, _K.BRAKED): _S.FAILED for state in _IN_THE_MIDDLE},
     # A system that runs from its disk is the proof, even where the installer's last report
     # was lost or somebody gave the node up too early.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -58,13 +59,14 @@ def _mac_of(fleet: Fleet, machine: str) -> Mac:
 def _client(fleet: Fleet, mac: Mac, firmware: Firmware | None) -> Client:
     """A request of this machine's firmware, as it would come in."""
     node = fleet.by_mac.get(mac)
-    facts = node.facts if node else {}
+    known = firmware or (node.firmware if node else None)
     return Client(
         mac=mac,
         stage=Stage.PXE,
         arch_type=None,
-        firmware=firmware or Firmware(facts.get("firmware", Firmware.UEFI)),
-        arch=Arch(facts.get("arch", Arch.AMD64)),
+        firmware=known,
+        # It asked before, or it is what the two firmwares served today run on.
+        arch=(node.arch if node else None) or (Arch.AMD64 if known else None),
         speaks_http=True,
     )
 
@@ -74,16 +76,11 @@ def _lines(
 ) -> Iterator[str]:
     yield f"decision: {decision.outcome}"
     yield f"why:      {decision.reason}"
+    if client.firmware is None:
+        yield "DHCP:     it has not asked yet: see with --firmware bios or --firmware uefi"
     recipes = load_recipes()
-    for stage in (Stage.PXE, Stage.IPXE):
-        asking = Client(
-            mac=client.mac,
-            stage=stage,
-            arch_type=None,
-            firmware=client.firmware,
-            arch=client.arch,
-            speaks_http=True,
-        )
+    for stage in (Stage.PXE, Stage.IPXE) if client.firmware else ():
+        asking = replace(client, stage=stage)
         boot_file, reason = boot_file_for(decision, asking, recipes, urls)
         recipe = recipe_for(decision, asking, recipes, fleet.vendor_recipes)
         answer = f"{boot_file} (recipe {recipe.name})" if boot_file else f"no answer: {reason}"

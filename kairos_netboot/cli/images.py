@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -51,7 +50,7 @@ def add(
             compression=compression,
             progress=told,
         )
-        store.add_image(image, datetime.now(UTC))
+        store.add_image(image)
     say(f"image {image.name}: {_summary(image)}")
 
 

@@ -9,6 +9,7 @@ import typer
 
 from ..boot.fleet import Event, Fleet, Node
 from ..boot.lifecycle import MAX_BOOTS, State
+from ..values import Mac
 from .app import Common, clock, columns, opened, say
 
 app = typer.Typer(help="The machines: their states and histories.", no_args_is_help=True)
@@ -64,7 +65,7 @@ def show(
 
 def _facts(fleet: Fleet, node: Node) -> list[tuple[str, str]]:
     profile = fleet.profiles.get(node.spec.profile) if node.spec else None
-    rows = [("state", node.state), ("MAC", ", ".join(node.macs))]
+    rows = [("state", node.state), *(("MAC", f"{mac}{_vendor(mac)}") for mac in node.macs)]
     if node.spec:
         rows.append(("profile", node.spec.profile))
     if profile:
@@ -72,6 +73,16 @@ def _facts(fleet: Fleet, node: Node) -> list[tuple[str, str]]:
     if node.state in (State.BOOTING, State.INSTALLING, State.FAILED):
         rows.append(("installer starts", f"{node.boots} of at most {MAX_BOOTS}"))
     return [*rows, *sorted(node.facts.items())]
+
+
+def _vendor(mac: Mac) -> str:
+    """` (Intel Corporate)`, from the IEEE's registry; empty for a card that is in none."""
+    import netaddr  # its registry takes a moment to load
+
+    try:
+        return f" ({netaddr.EUI(mac).oui.registration().org})"
+    except netaddr.NotRegisteredError:
+        return ""
 
 
 def _since(first: Event, event: Event) -> str:

@@ -31,7 +31,10 @@ def serve(
     ] = "0.0.0.0",
     interface: Annotated[
         list[str] | None,
-        typer.Option(help="Answer DHCP only on this interface; may be given again."),
+        typer.Option(
+            help="Answer DHCP only on this interface; may be given again.",
+            envvar=_env("INTERFACE"),
+        ),
     ] = None,
     advertise: Annotated[
         IPv4Address | None,
@@ -43,7 +46,10 @@ def serve(
         ),
     ] = None,
     dhcp: Annotated[
-        bool, typer.Option(help="Answer DHCP and TFTP; without, only HTTP is served.")
+        bool,
+        typer.Option(
+            help="Answer DHCP and TFTP; without, only HTTP is served.", envvar=_env("DHCP")
+        ),
     ] = True,
     dhcp_port: Annotated[int, typer.Option(min=0, max=65535, envvar=_env("DHCP_PORT"))] = 67,
     pxe_port: Annotated[int, typer.Option(min=0, max=65535, envvar=_env("PXE_PORT"))] = 4011,
@@ -51,10 +57,16 @@ def serve(
     http_port: Annotated[int, typer.Option(min=0, max=65535, envvar=_env("HTTP_PORT"))] = 8080,
     loaders: Annotated[
         list[Path] | None,
-        typer.Option(help="A folder of boot loaders that comes before the system's."),
+        typer.Option(
+            help="A folder of boot loaders that comes before the system's.",
+            envvar=_env("LOADERS"),
+        ),
     ] = None,
     user: Annotated[
-        str, typer.Option(help="Whom to work as after binding, when started by root.")
+        str,
+        typer.Option(
+            help="Whom to work as after binding, when started by root.", envvar=_env("USER")
+        ),
     ] = "",
 ) -> None:
     """Answer firmware: proxy-DHCP, TFTP and HTTP, until it is stopped."""

@@ -35,7 +35,7 @@ def apply(
         with progress() as told:
             images = fetch_missing(site, store, told)
         for image in images:
-            store.add_image(image, datetime.now(UTC))
+            store.add_image(image)
         lines = [f"image {image.name}: added, {image.digest}" for image in images]
         lines += store.apply(site, datetime.now(UTC))
     for line in lines or ["nothing to change"]:

@@ -14,16 +14,16 @@ class ServeSettings:
     """Port 0 lets the kernel choose. `dhcp` off: no DHCP and no TFTP, for firmware that is told
     the boot script's address in another way."""
 
-    listen: str = "0.0.0.0"
-    dhcp_port: int = 67
-    pxe_port: int = 4011
-    tftp_port: int = 69
-    http_port: int = 8080
-    dhcp: bool = True
-    advertise: IPv4Address | None = None
-    interfaces: frozenset[str] = frozenset()
-    loaders: tuple[Path, ...] = ()
-    user: str = ""
+    listen: str
+    dhcp_port: int
+    pxe_port: int
+    tftp_port: int
+    http_port: int
+    dhcp: bool
+    advertise: IPv4Address | None
+    interfaces: frozenset[str]
+    loaders: tuple[Path, ...]
+    user: str
 
 
 def state_directory(environ: Mapping[str, str], *, root: bool) -> Path:

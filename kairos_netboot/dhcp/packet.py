@@ -15,7 +15,6 @@ from .options import Option, decode_options, encode_options
 #  op htype hlen hops | xid | secs flags | ciaddr yiaddr siaddr giaddr | chaddr sname file
 _HEADER = struct.Struct("!BBBBIHH4s4s4s4s16s64s128s")
 _COOKIE = b"\x63\x82\x53\x63"
-_BROADCAST = 0x8000
 # RFC 951: 300 bytes is the smallest BOOTP message; some relays and ROMs drop shorter ones.
 _SMALLEST = 300
 _ANY = IPv4Address(0)
@@ -61,10 +60,6 @@ class Packet:
         """None for BOOTP, and for a type RFC 2131 does not know."""
         value = self.options.get(Option.MESSAGE_TYPE, b"")
         return MessageType(value[0]) if len(value) == 1 and 1 <= value[0] <= 8 else None
-
-    @property
-    def broadcast(self) -> bool:
-        return bool(self.flags & _BROADCAST)
 
     @property
     def mac(self) -> Mac | None:

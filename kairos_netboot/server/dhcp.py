@@ -70,8 +70,7 @@ def _handle(
             sock,
             packet.encode(response.reply.packet),
             response.reply.destination,
-            interface=datagram.interface,
-            source_address=datagram.local,
+            via=datagram,
         )
     heard(asked, response)
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..errors import MalformedPacket
 from ..tftp.packet import (
@@ -51,7 +51,14 @@ async def serve_tftp(
     at_once_per_client: int = 8,
 ) -> None:
     """Answer read requests on a socket of `udp.bind`, until cancelled. The caller closes it."""
-    server = _Server(sock, lookup, on_transfer, limits, at_once, at_once_per_client)
+    server = _Server(
+        sock=sock,
+        lookup=lookup,
+        on_transfer=on_transfer,
+        limits=limits,
+        at_once=at_once,
+        at_once_per_client=at_once_per_client,
+    )
     async with asyncio.TaskGroup() as transfers:
         async for datagram in udp.arrivals(sock):
             request = _request_in(datagram)
@@ -81,25 +88,17 @@ async def _isolated(work: Coroutine[None, None, None], client: Endpoint) -> None
         log.exception("a TFTP request of %s:%d failed", *client)
 
 
+@dataclass(slots=True, kw_only=True)
 class _Server:
     """What all requests share: the files, the limits, and who is being served."""
 
-    def __init__(
-        self,
-        sock: socket.socket,
-        lookup: Lookup,
-        on_transfer: Callable[[Finished], None],
-        limits: Limits,
-        at_once: int,
-        at_once_per_client: int,
-    ) -> None:
-        self._sock = sock
-        self._lookup = lookup
-        self._on_transfer = on_transfer
-        self._limits = limits
-        self._at_once = at_once
-        self._at_once_per_client = at_once_per_client
-        self._running: dict[Endpoint, tuple[Request, _Conversation]] = {}
+    sock: socket.socket
+    lookup: Lookup
+    on_transfer: Callable[[Finished], None]
+    limits: Limits
+    at_once: int
+    at_once_per_client: int
+    running: dict[Endpoint, tuple[Request, _Conversation]] = field(default_factory=dict)
 
     async def answer(self, request: Request, datagram: Datagram) -> None:
         if self._is_repeated(request, datagram.source):
@@ -112,14 +111,14 @@ class _Server:
 
     def _is_repeated(self, request: Request, client: Endpoint) -> bool:
         """Whether a transfer answers this already. One that is past its start makes room."""
-        if client not in self._running:
+        if client not in self.running:
             return False
-        earlier, conversation = self._running[client]
+        earlier, conversation = self.running[client]
         if earlier == request and not conversation.transfer.is_answered:
             log.debug("ignored a repeated request from %s:%d for %r", *client, request.name)
             return True
         # Boot ROMs use the same port after every reset, so this is a machine that started again.
-        del self._running[client]
+        del self.running[client]
         conversation.abort("the client asked anew from the same port")
         return False
 
@@ -129,22 +128,21 @@ class _Server:
         if request.mode != "octet":
             text = f"mode {request.mode[:20]} is not served here: ask in octet (binary) mode"
             return _error(ErrorCode.UNDEFINED, text)
-        content = self._lookup(request.name)
+        content = self.lookup(request.name)
         if content is None:
             return _error(ErrorCode.FILE_NOT_FOUND, f"no file {request.name[:200]} here")
-        of_client = sum(1 for host, _ in self._running if host == client[0])
-        if of_client >= self._at_once_per_client or len(self._running) >= self._at_once:
+        of_client = sum(1 for host, _ in self.running if host == client[0])
+        if of_client >= self.at_once_per_client or len(self.running) >= self.at_once:
             return _error(ErrorCode.UNDEFINED, "too many transfers at once: ask again later")
-        terms = negotiate(request.options, len(content), self._limits)
+        terms = negotiate(request.options, len(content), self.limits)
         return terms if isinstance(terms, ErrorPacket) else Transfer(content, terms)
 
     def _refuse(self, request: Request, datagram: Datagram, error: ErrorPacket) -> None:
         udp.send(
-            self._sock,
+            self.sock,
             encode(error),
             datagram.source,
-            interface=datagram.interface,
-            source_address=datagram.local,
+            via=datagram,
         )
         outcome = Outcome(end=End.REFUSED, reason=error.message)
         self._report(request, datagram, outcome, size=0, seconds=0.0)
@@ -153,12 +151,12 @@ class _Server:
         loop = asyncio.get_running_loop()
         began = loop.time()
         conversation = _Conversation(transfer, datagram.local, datagram.source)
-        mine = self._running[datagram.source] = (request, conversation)
+        mine = self.running[datagram.source] = (request, conversation)
         try:
             outcome = await conversation.run()
         finally:
-            if self._running.get(datagram.source) is mine:
-                del self._running[datagram.source]
+            if self.running.get(datagram.source) is mine:
+                del self.running[datagram.source]
         self._report(request, datagram, outcome, transfer.size, loop.time() - began)
 
     def _report(
@@ -172,9 +170,8 @@ class _Server:
             outcome=outcome,
             seconds=seconds,
         )
-        facts = {"file": request.name, "client": datagram.source[0], "end": outcome.end.value}
-        log.info("%s", summary(finished), extra=facts)
-        self._on_transfer(finished)
+        log.info("%s", summary(finished))
+        self.on_transfer(finished)
 
 
 class _Conversation:

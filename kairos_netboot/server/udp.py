@@ -33,7 +33,7 @@ class Datagram:
     interface: int
 
 
-def bind(address: str, port: int, *, option: str = "--port") -> socket.socket:
+def bind(address: str, port: int, *, option: str) -> socket.socket:
     """A non-blocking socket for `receive` and `send`; `option` is what chooses another port."""
     if sys.platform != "linux":
         raise CannotServe(
@@ -69,15 +69,9 @@ def receive(sock: socket.socket) -> Datagram | None:
     return Datagram(data=data, source=source, local=sock.getsockname()[0], interface=0)
 
 
-def send(
-    sock: socket.socket,
-    data: bytes,
-    destination: Endpoint,
-    interface: int = 0,
-    source_address: str = "0.0.0.0",
-) -> None:
-    """Send by this interface, from this address; 0 and 0.0.0.0 leave the choice to the kernel."""
-    info = _PKTINFO.pack(interface, socket.inet_aton(source_address), bytes(4))
+def send(sock: socket.socket, data: bytes, destination: Endpoint, *, via: Datagram) -> None:
+    """Send by the interface that `via` came in on, from the address it was meant for."""
+    info = _PKTINFO.pack(via.interface, socket.inet_aton(via.local), bytes(4))
     sock.sendmsg([data], [(socket.IPPROTO_IP, _IP_PKTINFO, info)], 0, destination)
 
 
@@ -150,7 +144,7 @@ def _holder(port: int, protocol: str) -> str:
 
 
 def _inodes(port: int, protocol: str) -> Iterator[str]:
-    """The sockets bound to a UDP port; an IPv6 one may hold the IPv4 port as well."""
+    """The sockets bound to a port; an IPv6 one may hold the IPv4 port as well."""
     for version in ("", "6"):
         with contextlib.suppress(OSError):
             for line in Path(f"/proc/net/{protocol}{version}").read_text().splitlines()[1:]:

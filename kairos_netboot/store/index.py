@@ -82,7 +82,7 @@ class Index:
 
     # What is acknowledged only when it is written
 
-    async def report(self, node: Node, kind: Kind, text: str, once: str | None) -> Node:
+    async def report(self, node: Node, kind: Kind, text: str, once: str) -> Node:
         """The node after an event, which by then is on the disk."""
         self._queue.append((_event(node, kind, text), once))
         await self._flush()

@@ -14,7 +14,6 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from ..boot.fleet import Event, Node
 from ..boot.lifecycle import Kind, State, fold
 from ..boot.tokens import BootTokens
-from ..errors import UnknownName
 from ..values import Mac
 from .rows import to_spec
 from .schema import events, macs, nodes
@@ -60,8 +59,7 @@ def append(connection: Connection, event: Event, once: str | None = None) -> boo
     if row is None or not _write(connection, event, once):
         return False
     state, boots = fold(State(row.state), row.boots, event.kind)
-    changes = {"state": state, "boots": boots, "last_seen": event.at.isoformat()}
-    connection.execute(update(nodes).where(owner).values(changes))
+    connection.execute(update(nodes).where(owner).values(state=state, boots=boots))
     return True
 
 
@@ -71,14 +69,13 @@ def _write(connection: Connection, event: Event, once: str | None) -> bool:
         "at": event.at.isoformat(),
         "kind": event.kind,
         "text": event.text,
-        "detail": dict(event.detail),
         "once": once,
     }
     written = connection.execute(sqlite_insert(events).values(row).on_conflict_do_nothing())
     return written.rowcount > 0
 
 
-def timeline(connection: Connection, node: int) -> tuple[Event, ...]:
+def read_timeline(connection: Connection, node: int) -> tuple[Event, ...]:
     rows = connection.execute(select(events).where(events.c.node == node).order_by(events.c.id))
     return tuple(
         Event(
@@ -86,7 +83,6 @@ def timeline(connection: Connection, node: int) -> tuple[Event, ...]:
             at=datetime.fromisoformat(row.at),
             kind=Kind(row.kind),
             text=row.text,
-            detail=row.detail,
         )
         for row in rows
     )
@@ -104,19 +100,15 @@ def set_keys(connection: Connection, node: int, tokens: BootTokens | None) -> No
     )
 
 
-def set_facts(connection: Connection, node: int, facts: Mapping[str, str], at: datetime) -> None:
+def set_facts(connection: Connection, node: int, facts: Mapping[str, str]) -> None:
     """Newer facts over older ones."""
     known = connection.execute(select(nodes.c.facts).where(nodes.c.id == node)).scalar_one()
-    connection.execute(
-        update(nodes)
-        .where(nodes.c.id == node)
-        .values(facts={**known, **facts}, last_seen=at.isoformat())
-    )
+    connection.execute(update(nodes).where(nodes.c.id == node).values(facts={**known, **facts}))
 
 
-def add_node(connection: Connection, owned: tuple[Mac, ...], at: datetime) -> int:
+def add_node(connection: Connection, owned: tuple[Mac, ...]) -> int:
     """A row for a machine not seen before, in state `discovered`; its id."""
-    row = {"state": State.DISCOVERED, "facts": {}, "boots": 0, "first_seen": at.isoformat()}
+    row = {"state": State.DISCOVERED, "facts": {}, "boots": 0}
     node = int(connection.execute(insert(nodes).values(row).returning(nodes.c.id)).scalar_one())
     give_macs(connection, node, owned)
     return node
@@ -145,13 +137,3 @@ def absorb(connection: Connection, node: int, other: int) -> None:
         update(events).where(events.c.node == other).values(node=node, once=None)
     )
     connection.execute(delete(nodes).where(nodes.c.id == other))
-
-
-def id_of(connection: Connection, name: str) -> int:
-    """By name, or by MAC for a machine nobody named; raises UnknownName."""
-    found = connection.execute(select(nodes.c.id).where(nodes.c.name == name)).scalar()
-    if found is None:
-        found = connection.execute(select(macs.c.node).where(macs.c.mac == name)).scalar()
-    if found is None:
-        raise UnknownName(f"no node '{name}' here: see `kairos-netboot nodes list`")
-    return int(found)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from ..boot.site import Action, BootFiles, ExitMethod, ImageFacts, NodeSpec, Profile, Template
@@ -57,19 +56,11 @@ def to_spec(name: str, row: Mapping[str, Any]) -> NodeSpec:
     )
 
 
-def from_files(files: BootFiles) -> Json:
-    return asdict(files)
-
-
 def to_files(row: Mapping[str, Any]) -> BootFiles:
     blobs = {
         name: Blob(digest=Digest(blob["digest"]), size=blob["size"]) for name, blob in row.items()
     }
     return BootFiles(**blobs)
-
-
-def from_facts(facts: ImageFacts) -> Json:
-    return asdict(facts)
 
 
 def to_facts(row: Mapping[str, Any]) -> ImageFacts:

@@ -29,8 +29,6 @@ nodes = Table(
     Column("document_key", Text, nullable=False, default=""),
     Column("report_key", Text, nullable=False, default=""),
     Column("facts", JSON, nullable=False, default=dict),
-    Column("first_seen", Text),
-    Column("last_seen", Text),
 )
 
 macs = Table(
@@ -49,7 +47,6 @@ events = Table(
     Column("at", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("text", Text, nullable=False),
-    Column("detail", JSON, nullable=False, default=dict),
     Column("once", Text),
     UniqueConstraint("node", "once", name="once_per_node"),
 )
@@ -62,7 +59,6 @@ images = Table(
     Column("digest", Text, nullable=False),
     Column("facts", JSON, nullable=False),
     Column("files", JSON, nullable=False),
-    Column("added", Text, nullable=False),
 )
 
 profiles = Table(

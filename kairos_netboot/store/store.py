@@ -4,6 +4,7 @@ thread, the commands directly. Each operation is one transaction."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,23 @@ from ..boot.site import Image, Profile, Site
 from ..boot.tokens import BootTokens
 from ..errors import UnknownName
 from ..values import Digest, Mac
-from . import nodes as rows_of_nodes
 from .blobs import BlobStore
 from .database import open_database, reading, writing
 from .directory import open_directory
-from .nodes import MAX_DISCOVERED, append, read_node, read_nodes
+from .nodes import (
+    MAX_DISCOVERED,
+    absorb,
+    add_node,
+    append,
+    read_node,
+    read_nodes,
+    read_timeline,
+    set_facts,
+    set_keys,
+    set_macs,
+)
 from .ownership import give_to_owner
-from .rows import from_facts, from_files, from_profile, from_spec, to_facts, to_files, to_profile
+from .rows import from_profile, from_spec, to_facts, to_files, to_profile
 from .schema import images, macs, nodes, profiles, settings
 
 
@@ -63,7 +74,7 @@ class Store:
 
     def timeline(self, node: int) -> tuple[Event, ...]:
         with reading(self._engine) as connection:
-            return rows_of_nodes.timeline(connection, node)
+            return read_timeline(connection, node)
 
     # The site
 
@@ -80,15 +91,14 @@ class Store:
 
     # Images
 
-    def add_image(self, image: Image, at: datetime) -> None:
+    def add_image(self, image: Image) -> None:
         with writing(self._engine) as connection:
             row = {
                 "name": image.name,
                 "reference": image.reference,
                 "digest": image.digest,
-                "facts": from_facts(image.facts),
-                "files": from_files(image.files),
-                "added": at.isoformat(),
+                "facts": asdict(image.facts),
+                "files": asdict(image.files),
             }
             connection.execute(
                 sqlite_insert(images)
@@ -112,18 +122,18 @@ class Store:
             if now.state not in MAY_INSTALL or now.boots >= MAX_BOOTS:
                 return None
             append(connection, event)
-            rows_of_nodes.set_keys(connection, node, tokens)
+            set_keys(connection, node, tokens)
             return read_node(connection, node)
 
     def rearm(self, name: str, at: datetime) -> Node:
         """Raises UnknownName for a node the site does not name."""
         with writing(self._engine) as connection:
-            node = read_node(connection, rows_of_nodes.id_of(connection, name))
+            node = Fleet(read_nodes(connection)).named(name)
             if node.spec is None:
                 raise UnknownName(f"nobody named {name}: give it a node in the site file first")
             sentence = "armed again by hand: installs when it next boots from the network"
             append(connection, Event(node=node.id, at=at, kind=Kind.REARMED, text=sentence))
-            rows_of_nodes.set_keys(connection, node.id, None)
+            set_keys(connection, node.id, None)
             return read_node(connection, node.id)
 
     def discover(self, mac: Mac, facts: Mapping[str, str], at: datetime) -> Node | None:
@@ -134,10 +144,10 @@ class Store:
                 unnamed = select(func.count()).where(nodes.c.name.is_(None))
                 if connection.execute(unnamed).scalar_one() >= MAX_DISCOVERED:
                     return None
-                node = rows_of_nodes.add_node(connection, (mac,), at)
+                node = add_node(connection, (mac,))
                 sentence = "asked to boot from the network; nobody named it, so it got no answer"
                 append(connection, Event(node=node, at=at, kind=Kind.DISCOVERED, text=sentence))
-            rows_of_nodes.set_facts(connection, node, facts, at)
+            set_facts(connection, node, facts)
             return read_node(connection, node)
 
     # Settings
@@ -160,17 +170,17 @@ def _apply_nodes(connection: Connection, site: Site, at: datetime) -> list[str]:
     for node in matching.removed:
         sentence = f"taken out of the site: gets no answers; it was {node.state}"
         append(connection, Event(node=node.id, at=at, kind=Kind.SETTINGS, text=sentence))
-        rows_of_nodes.set_keys(connection, node.id, None)
+        set_keys(connection, node.id, None)
         lines.append(f"node {node.name}: {sentence}")
     return [line for line in lines if line]
 
 
 def _put(connection: Connection, match: Match, at: datetime) -> str:
     spec, sentence = match.spec, node_change(match)
-    node = match.node.id if match.node else rows_of_nodes.add_node(connection, spec.macs, at)
+    node = match.node.id if match.node else add_node(connection, spec.macs)
     for other in match.absorbed:
-        rows_of_nodes.absorb(connection, node, other.id)
-    rows_of_nodes.set_macs(connection, node, spec.macs)
+        absorb(connection, node, other.id)
+    set_macs(connection, node, spec.macs)
     row = {"name": spec.name, "spec": from_spec(spec)}
     connection.execute(update(nodes).where(nodes.c.id == node).values(row))
     if not sentence:

@@ -37,10 +37,6 @@ class Outcome:
     bytes_sent: int = 0
     reason: str = ""
 
-    @property
-    def is_failure(self) -> bool:
-        return self.end not in (End.DONE, End.SIZE_ASKED)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:

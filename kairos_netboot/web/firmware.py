@@ -14,7 +14,7 @@ from ..boot.plan import plan_install
 from ..boot.tokens import BootTokens
 from ..cloudconfig.for_node import document_for
 from ..errors import InvalidValue, NetbootError, UnknownName
-from ..values import Arch, Digest, Firmware, Mac
+from ..values import Digest, Mac
 from .blobs import send_blob
 from .keys import BLOBS, INDEX, LOADERS, SCRIPTS, urls_of
 
@@ -44,9 +44,7 @@ async def script(request: web.Request) -> web.Response:
 def _decide(fleet: Fleet, mac: Mac) -> Decision:
     """With the firmware that DHCP heard last: a script's URL does not say it."""
     node = fleet.by_mac.get(mac)
-    facts = node.facts if node else {}
-    firmware = Firmware(facts["firmware"]) if "firmware" in facts else None
-    return decide(fleet, mac, firmware, Arch(facts["arch"]) if "arch" in facts else None)
+    return decide(fleet, mac, node.firmware if node else None, node.arch if node else None)
 
 
 async def _install(request: web.Request, decision: Decision, node: Node, mac: Mac) -> str:
@@ -93,11 +91,6 @@ async def boot_file(request: web.Request) -> web.StreamResponse:
         said = f"fetched {request.match_info['name']} ({size:.1f} MB)"
         request.app[INDEX].note(node, Kind.FILE, said)
     return response
-
-
-@routes.get("/blobs/sha256/{digest}")
-async def blob(request: web.Request) -> web.StreamResponse:
-    return await _send(request, request.match_info["digest"])
 
 
 async def _send(request: web.Request, hex_digits: str) -> web.StreamResponse:

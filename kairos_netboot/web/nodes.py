@@ -69,18 +69,15 @@ def read_report(path: str, fields: Mapping[str, str]) -> Report | None:
     step = path.removeprefix("step/")
     if path.startswith("step/") and _STEP.fullmatch(step):
         return Report(Kind.INSTALL_STEP, f"installer: {step}")
-    said = {key: printable(value) for key, value in fields.items()}
     match path:
         case "install-started":
             return Report(Kind.INSTALL_STARTED, "installer: started")
         case "install-finished":
             return Report(Kind.INSTALL_FINISHED, "installer: finished, restarts from disk")
-        case "install-failed":
-            return Report(Kind.INSTALL_FAILED, f"installer: failed: {said.get('message', '?')}")
         case "boot-failed":
             return Report(Kind.BOOT_FAILED, "iPXE could not load the kernel or the initrd")
         case "ready":
-            name = said.get("hostname", "")
+            name = printable(fields.get("hostname", ""))
             return Report(Kind.READY, f"the installed system is up, host name '{name}'")
     return None
 

@@ -39,7 +39,7 @@ CLIENTS = {
 def serve_ours(folder: Path) -> None:
     files = {NAME: (folder / NAME).read_bytes()}
     limits = Limits(block_size=1468, window=64)
-    sock = udp.bind(ADDRESSES["ours"], 69)
+    sock = udp.bind(ADDRESSES["ours"], 69, option="--port")
     asyncio.run(serve_tftp(sock, files.get, lambda _: None, limits=limits))
 
 

@@ -82,7 +82,7 @@ def failing(state: Path, *options: str) -> str:
 
 def with_one_node(state: Path) -> None:
     store = Store(state)
-    store.add_image(IMAGE, NOW)
+    store.add_image(IMAGE)
     store.apply(Site(images={}, profiles={"server": PROFILE}, nodes={"alpha": SPEC}), NOW)
     store.close()
 

@@ -66,7 +66,7 @@ def tftp_server(
     at_once_per_client: int = 256,
 ) -> Iterator[Running]:
     """A server in a thread of its own. Whatever ends it early fails the test."""
-    with closing(udp.bind("0.0.0.0", 0)) as sock:
+    with closing(udp.bind("0.0.0.0", 0, option="--port")) as sock:
         running = Running(port=sock.getsockname()[1])
         report = on_transfer or running.finished.append
         loop = asyncio.new_event_loop()

@@ -77,7 +77,7 @@ async def _play(state: Path, story: Story) -> None:
     store = Store(state)
     kernel, initrd, rootfs = (store.blobs.put([data]) for data in (KERNEL, b"initrd", b"rootfs"))
     image = replace(IMAGE, files=BootFiles(kernel=kernel, initrd=initrd, rootfs=rootfs))
-    store.add_image(image, NOW)
+    store.add_image(image)
     store.apply(Site(images={}, profiles={"server": PROFILE}, nodes={"alpha": SPEC}), NOW)
     index = Index(store)
     await index.load()
@@ -229,7 +229,7 @@ def test_a_document_that_would_break_the_install_stops_it_before_it_begins(
 def test_blobs_by_digest(play: Callable[[Story], None]) -> None:
     async def story(site: Served) -> None:
         digest = site.image.files.kernel.digest
-        path, etag = f"/blobs/sha256/{digest.hex}", f'"{digest.hex}"'
+        path, etag = f"/boot/{MAC.hyphens}/{digest.hex}/kernel", f'"{digest.hex}"'
         whole = await site.get(path)
         assert (whole.status, await whole.read()) == (200, KERNEL)
         assert whole.headers["ETag"] == etag
@@ -251,11 +251,10 @@ def test_blobs_by_digest(play: Callable[[Story], None]) -> None:
     play(story)
 
 
-@pytest.mark.parametrize(
-    "path", ["/blobs/sha256/" + "f" * 64, "/blobs/sha256/..%2f..%2fstate.db", "/blobs/sha256/x"]
-)
-def test_no_path_leads_out_of_the_blobs(play: Callable[[Story], None], path: str) -> None:
+@pytest.mark.parametrize("digest", ["f" * 64, "..%2f..%2fstate.db", "x"])
+def test_no_path_leads_out_of_the_blobs(play: Callable[[Story], None], digest: str) -> None:
     async def story(site: Served) -> None:
+        path = f"/boot/{MAC.hyphens}/{digest}/kernel"
         assert (await site.get(path)).status == 404
 
     play(story)

@@ -39,13 +39,13 @@ def test_naming_a_node_twice_arms_it_once() -> None:
 
 
 def test_a_late_report_changes_nothing() -> None:
-    for late in (K.INSTALL_STARTED, K.INSTALL_STEP, K.INSTALL_FAILED, K.BRAKED):
+    for late in (K.INSTALL_STARTED, K.INSTALL_STEP, K.BRAKED):
         assert advance(S.READY, late) is S.READY
         assert advance(S.INSTALLED, late) is S.INSTALLED
 
 
 def test_an_armed_node_believes_no_report_of_an_earlier_boot() -> None:
-    for report in (K.INSTALL_STARTED, K.INSTALL_FINISHED, K.INSTALL_FAILED, K.READY):
+    for report in (K.INSTALL_STARTED, K.INSTALL_FINISHED, K.READY):
         assert advance(S.ARMED, report) is S.ARMED
 
 

@@ -15,6 +15,7 @@ from kairos_netboot.cli.main import app
 from kairos_netboot.errors import NetbootError, SiteMistake, UnknownName
 from kairos_netboot.images.progress import Progress
 from kairos_netboot.store.blobs import BlobStore
+from kairos_netboot.values import Mac
 from tests.unit.boot.sample import DOCUMENT, IMAGE
 
 SITE = """\
@@ -138,6 +139,15 @@ def test_explain_prints_decision_script_and_document_with_secrets_masked(
     assert "nodes show" not in told
 
 
+def test_explain_says_what_the_server_says_of_a_machine_that_has_not_asked_yet(
+    run: Run, folder: Path
+) -> None:
+    run("apply", str(folder / "site.yaml"))
+    told = run("explain", "alpha")
+    assert "it has not asked yet: see with --firmware bios or --firmware uefi" in told
+    assert "kernel --name" in told
+
+
 def test_explain_changes_nothing(run: Run, folder: Path) -> None:
     run("apply", str(folder / "site.yaml"))
     before = run("nodes", "show", "alpha")
@@ -190,3 +200,13 @@ def test_columns_are_aligned_uncut_and_without_spaces_at_their_ends() -> None:
         "b",
     ]
     assert list(columns([])) == []
+
+
+@pytest.mark.parametrize(
+    ("mac", "vendor"),
+    [("00:1b:21:00:00:01", " (Intel Corporate)"), ("52:54:00:00:00:01", "")],
+)
+def test_a_cards_vendor_is_named_where_the_registry_knows_it(mac: str, vendor: str) -> None:
+    from kairos_netboot.cli.nodes import _vendor
+
+    assert _vendor(Mac(mac)) == vendor

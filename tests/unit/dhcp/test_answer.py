@@ -92,7 +92,7 @@ def test_a_proxy_leases_no_address() -> None:
 
 def test_an_offer_is_broadcast_because_the_client_has_no_address_yet() -> None:
     reply = _reply(_request())
-    assert reply.packet.broadcast
+    assert reply.packet.flags == 0x8000
     assert reply.destination == ("255.255.255.255", 68)
 
 

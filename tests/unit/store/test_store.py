@@ -57,7 +57,7 @@ def test_applying_twice_changes_nothing(store: Store, armed: Node) -> None:
 
 
 def test_the_whole_site_comes_back_as_it_was_written(store: Store, armed: Node) -> None:
-    store.add_image(IMAGE, NOW)
+    store.add_image(IMAGE)
     fleet = store.fleet()
     assert fleet.profiles == {"server": PROFILE}
     assert fleet.images == {"debian": IMAGE}
@@ -152,6 +152,10 @@ def test_arming_again_closes_the_former_document(store: Store, armed: Node) -> N
         "",
         "",
     )
+
+
+def test_a_node_can_be_armed_by_its_mac_in_any_spelling(store: Store, armed: Node) -> None:
+    assert store.rearm(MAC.hyphens, NOW).id == armed.id
 
 
 def test_only_a_named_node_can_be_armed(store: Store) -> None:

@@ -269,7 +269,7 @@ def test_a_client_that_only_asked_the_size_has_not_failed() -> None:
     transfer.start(0.0)
     transfer.receive(ErrorPacket(code=8, message="User aborted the transfer"), 0.0)
     assert transfer.outcome == Outcome(end=End.SIZE_ASKED)
-    assert not transfer.outcome.is_failure
+    assert transfer.outcome.end is End.SIZE_ASKED
 
 
 def test_a_client_that_refuses_our_options_has_aborted() -> None:
@@ -279,7 +279,7 @@ def test_a_client_that_refuses_our_options_has_aborted() -> None:
     assert transfer.outcome == Outcome(
         end=End.ABORTED, reason="the client broke off, error 8: no text"
     )
-    assert transfer.outcome.is_failure
+    assert transfer.outcome.end is End.ABORTED
 
 
 def test_a_client_that_breaks_off_after_the_first_block_has_aborted() -> None:

@@ -22,8 +22,6 @@ def upgrade() -> None:
         sa.Column("document_key", sa.Text, nullable=False),
         sa.Column("report_key", sa.Text, nullable=False),
         sa.Column("facts", sa.JSON, nullable=False),
-        sa.Column("first_seen", sa.Text),
-        sa.Column("last_seen", sa.Text),
     )
     op.create_table(
         "macs",
@@ -42,7 +40,6 @@ def upgrade() -> None:
         sa.Column("at", sa.Text, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
         sa.Column("text", sa.Text, nullable=False),
-        sa.Column("detail", sa.JSON, nullable=False),
         sa.Column("once", sa.Text),
         sa.UniqueConstraint("node", "once", name="once_per_node"),
     )
@@ -54,7 +51,6 @@ def upgrade() -> None:
         sa.Column("digest", sa.Text, nullable=False),
         sa.Column("facts", sa.JSON, nullable=False),
         sa.Column("files", sa.JSON, nullable=False),
-        sa.Column("added", sa.Text, nullable=False),
     )
     op.create_table(
         "profiles",
