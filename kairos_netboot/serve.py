@@ -61,6 +61,11 @@ class Sockets:
 @contextlib.contextmanager
 def bound(settings: ServeSettings) -> Iterator[Sockets]:
     """Bind all or none; raises CannotServe naming the port and what to do."""
+    there = [name for _, name in socket.if_nameindex()]
+    for name in settings.interfaces.difference(there):
+        raise CannotServe(
+            f"--interface {name}: there is none of that name, only {', '.join(there)}"
+        )
     with contextlib.ExitStack() as stack:
 
         def open_udp(port: int, option: str) -> socket.socket | None:
@@ -141,6 +146,8 @@ def run(settings: ServeSettings, state: Path, say: Callable[[str], None]) -> Non
             drop_root(store.owner)
             for line in sockets.lines():
                 say(line)
+            if settings.dhcp and settings.listen != "0.0.0.0":
+                say("note: DHCP broadcasts reach 0.0.0.0 only: to limit them, use --interface")
             asyncio.run(_serve(settings, sockets, store, shipped, say))
         finally:
             store.close()

@@ -41,6 +41,14 @@ def node_change(match: Match) -> str:
     return line
 
 
+def kept_sentence(spec: NodeSpec) -> str:
+    """For a node that is given a card of a machine that was installed, or failed, before."""
+    return (
+        f"named, profile '{spec.profile}'; a card of it was an installed machine's, so it boots "
+        f"its disk: to install it, `kairos-netboot nodes reinstall {spec.name}`"
+    )
+
+
 def _differences(before: Profile | NodeSpec, after: Profile | NodeSpec) -> str:
     changed = [
         _KEYS.get(field.name, field.name)

@@ -9,6 +9,8 @@ from ..values import Mac
 
 # x86's COMMAND_LINE_SIZE; arm64 takes as much.
 _LONGEST = 2048
+# What is left for arguments of the site's own: ours and three addresses take some 700.
+ROOM_FOR_ARGUMENTS = 1000
 
 # Kairos looks for these anywhere in the whole line (sdk/state): one of them inside a URL or an
 # argument turns an install into something else.
@@ -63,13 +65,18 @@ def install_command_line(
     return _checked(" ".join(words))
 
 
-def _checked(line: str) -> str:
+def refuse_meaningful(text: str) -> None:
+    """Raises InvalidValue for a part of a command line that Kairos would read as an order."""
     for word in _MEANINGFUL:
-        if word in line:
+        if word in text:
             raise InvalidValue(
                 f"the kernel command line holds '{word}', which makes Kairos do something other "
                 "than install: take it out of kernel-args or the server's host name"
             )
+
+
+def _checked(line: str) -> str:
+    refuse_meaningful(line)
     if len(line) >= _LONGEST:
         raise InvalidValue(
             f"the kernel command line has {len(line)} characters, the kernel reads "

@@ -16,7 +16,9 @@ from .site import Image, NodeSpec, Profile
 class Node:
     """One machine. `spec` is None for one that nobody named; its MAC is then its name.
 
-    `document_key` and `report_key` are the digests of its present boot's two tokens.
+    `document_key` is the digest of its present boot's document token, `report_keys` those of the
+    report tokens of all its boots since it was armed: whoever fetches the script anew does not
+    silence an installer that is at work.
     """
 
     id: int
@@ -25,12 +27,14 @@ class Node:
     spec: NodeSpec | None = None
     boots: int = 0
     document_key: str = ""
-    report_key: str = ""
+    report_keys: frozenset[str] = frozenset()
     facts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        return self.spec.name if self.spec else self.macs[0]
+        if self.spec:
+            return self.spec.name
+        return self.macs[0] if self.macs else f"#{self.id}"  # its cards are another's now
 
     @property
     def firmware(self) -> Firmware | None:
@@ -80,7 +84,7 @@ class Fleet:
         return next((n for n in self.nodes if key and n.document_key == key), None)
 
     def by_report_key(self, key: str) -> Node | None:
-        return next((n for n in self.nodes if key and n.report_key == key), None)
+        return next((n for n in self.nodes if key in n.report_keys), None)
 
     def with_node(self, node: Node) -> Fleet:
         """The same fleet with one node replaced or added."""

@@ -24,6 +24,7 @@ class Kind(StrEnum):
 
     DISCOVERED = "discovered"
     NAMED = "named"
+    KEPT = "kept"  # it has, or was given, a card of a machine that was installed before
     REARMED = "re-armed"
     BOOT_STARTED = "boot-started"
     INSTALL_STARTED = "install-started"
@@ -48,6 +49,8 @@ _IN_THE_MIDDLE = (_S.BOOTING, _S.INSTALLING)
 
 TABLE: dict[tuple[State, Kind], State] = {
     (_S.DISCOVERED, _K.NAMED): _S.ARMED,
+    # What an edit of the site file puts together or takes apart never gets an installer by itself.
+    **{(s, _K.KEPT): _S.INSTALLED for s in (_S.DISCOVERED, _S.ARMED, *_IN_THE_MIDDLE)},
     **{(state, _K.REARMED): _S.ARMED for state in State if state is not _S.DISCOVERED},
     (_S.ARMED, _K.BOOT_STARTED): _S.BOOTING,
     # A restart in the middle of an install begins it anew; the brake bounds how often.
@@ -60,6 +63,9 @@ TABLE: dict[tuple[State, Kind], State] = {
     # was lost or somebody gave the node up too early.
     **{(state, _K.READY): _S.READY for state in (*_IN_THE_MIDDLE, _S.INSTALLED, _S.FAILED)},
 }
+
+# A machine that came this far is not installed again unless someone says so by hand.
+SETTLED = frozenset({State.INSTALLED, State.READY, State.FAILED})
 
 # Only these are handed an installer and its document.
 MAY_INSTALL = frozenset({State.ARMED, State.BOOTING, State.INSTALLING})

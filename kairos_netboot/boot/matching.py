@@ -14,7 +14,7 @@ from .site import NodeSpec
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
     """`node` is None for a machine never seen. `absorbed`: rows of other cards of the same
-    machine, seen before anybody said that they belong together."""
+    machine, known before anybody said that they belong together."""
 
     spec: NodeSpec
     node: Node | None
@@ -38,15 +38,33 @@ def match_nodes(known: tuple[Node, ...], specs: Mapping[str, NodeSpec]) -> Match
         for name, spec in specs.items():
             fitting = [n for n in known if n.id not in taken and wanted(n, spec)]
             if name not in chosen and fitting:
-                chosen[name] = min(fitting, key=lambda n: (n.state is State.DISCOVERED, n.id))
+                chosen[name] = min(fitting, key=_rank)
                 taken.add(chosen[name].id)
+    matches = tuple(
+        Match(spec=spec, node=chosen.get(name), absorbed=_absorbed(known, spec, taken))
+        for name, spec in specs.items()
+    )
+    taken |= {node.id for match in matches for node in match.absorbed}
     return Matching(
-        matches=tuple(
-            Match(spec=spec, node=chosen.get(name), absorbed=_absorbed(known, spec, taken))
-            for name, spec in specs.items()
-        ),
+        matches=matches,
         removed=tuple(node for node in known if node.spec and node.id not in taken),
     )
+
+
+# Of several rows that are one machine, the one that has come furthest goes on.
+_FURTHEST_FIRST = (
+    State.READY,
+    State.INSTALLED,
+    State.FAILED,
+    State.INSTALLING,
+    State.BOOTING,
+    State.ARMED,
+    State.DISCOVERED,
+)
+
+
+def _rank(node: Node) -> tuple[int, int]:
+    return _FURTHEST_FIRST.index(node.state), node.id
 
 
 def _same_name_and_card(node: Node, spec: NodeSpec) -> bool:
@@ -62,8 +80,9 @@ def _same_name(node: Node, spec: NodeSpec) -> bool:
 
 
 def _absorbed(known: tuple[Node, ...], spec: NodeSpec, taken: set[int]) -> tuple[Node, ...]:
+    """Rows that are left without a card, since all they had are this node's now."""
     return tuple(
         node
         for node in known
-        if node.id not in taken and node.state is State.DISCOVERED and _same_card(node, spec)
+        if node.id not in taken and node.macs and set(node.macs) <= set(spec.macs)
     )

@@ -39,6 +39,15 @@ ONLY_FOR: Mapping[ExitMethod, Firmware] = {
 }
 
 
+class Compression(StrEnum):
+    """What to compress with. AUTO: zstd where the image's kernel can read it, else gzip."""
+
+    AUTO = "auto"
+    ZSTD = "zstd"
+    GZIP = "gzip"
+    XZ = "xz"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFacts:
     """What /etc/kairos-release and /boot say of an image. Empty text: not stated."""
@@ -111,7 +120,7 @@ class ImageSource:
     reference: str
     arch: Arch = Arch.AMD64
     insecure: bool = False  # plain HTTP to its registry
-    compression: str = "auto"
+    compression: Compression = Compression.AUTO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

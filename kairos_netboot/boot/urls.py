@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from ..values import Blob, Mac
 
+# What the boot files are called in addresses, and so on the machine.
+BOOT_FILES = ("kernel", "initrd", "rootfs.squashfs")
+
 # The small GRUB that hands a UEFI machine over to its disk.
 DISK_STARTER = "disk-x64.efi"
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..boot.fleet import Event, Fleet, Node
-from ..boot.lifecycle import MAX_BOOTS, State
+from ..boot.lifecycle import MAX_BOOTS, Kind, State
 from ..values import Mac
 from .app import Common, clock, columns, opened, say
 
@@ -20,8 +20,8 @@ def list_nodes(context: typer.Context) -> None:
     """Every machine that is named or has asked to boot."""
     common: Common = context.obj
     with opened(common.state) as store:
-        fleet = store.fleet()
-        rows = [_row(node, store.timeline(node.id)) for node in _sorted(fleet)]
+        last = store.last_events()
+        rows = [_row(node, last.get(node.id)) for node in _sorted(store.fleet())]
     if not rows:
         say("no machines yet: name some in a site file and `kairos-netboot apply` it")
         return
@@ -35,8 +35,7 @@ def _sorted(fleet: Fleet) -> list[Node]:
     return sorted(fleet.nodes, key=lambda node: (node.spec is None, node.name))
 
 
-def _row(node: Node, timeline: tuple[Event, ...]) -> tuple[str, ...]:
-    last = timeline[-1] if timeline else None
+def _row(node: Node, last: Event | None) -> tuple[str, ...]:
     return (
         node.spec.name if node.spec else "-",
         node.state,
@@ -59,7 +58,10 @@ def show(
         node = fleet.named(name)
         timeline = store.timeline(node.id)
     rows = [(clock(event.at), _since(timeline[0], event), event.text) for event in timeline]
-    for line in (*columns([("name", node.name), *_facts(fleet, node)]), "", *columns(rows)):
+    facts = [("name", node.name), *_facts(fleet, node)]
+    if node.state is State.FAILED:
+        facts.insert(2, ("did last", _did_last(timeline)))
+    for line in (*columns(facts), "", *columns(rows)):
         say(line)
 
 
@@ -73,6 +75,23 @@ def _facts(fleet: Fleet, node: Node) -> list[tuple[str, str]]:
     if node.state in (State.BOOTING, State.INSTALLING, State.FAILED):
         rows.append(("installer starts", f"{node.boots} of at most {MAX_BOOTS}"))
     return [*rows, *sorted(node.facts.items())]
+
+
+# What the machine itself did, as against what was done about it.
+_ITS_OWN = (
+    Kind.BOOT_STARTED,
+    Kind.FILE,
+    Kind.DOCUMENT,
+    Kind.INSTALL_STARTED,
+    Kind.INSTALL_STEP,
+    Kind.BOOT_FAILED,
+)
+
+
+def _did_last(timeline: tuple[Event, ...]) -> str:
+    """How far a node that failed has come."""
+    own = [event for event in timeline if event.kind in _ITS_OWN]
+    return f"{own[-1].text}, {clock(own[-1].at)}" if own else "nothing"
 
 
 def _vendor(mac: Mac) -> str:

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 
 import yaml
 
-from ..boot.site import Action
 from .checkinstall import check_install
 from .checkstages import check_stages
 from .checkusers import check_users
 from .findings import Finding, error, warning
-from .located import kind
 from .spelling import nearest
 from .vocabulary import TOP_KEYS
 from .yamlnodes import find, source_of, to_value, triples
@@ -19,15 +17,13 @@ from .yamlnodes import find, source_of, to_value, triples
 HEADERS = ("#cloud-config", "#kairos-config", "#node-config")
 
 
-def check(root: yaml.Node, *, action: Action = Action.INSTALL) -> tuple[Finding, ...]:
-    """Everything that would break or surprise an unattended run of a merged document."""
-    if not isinstance(root, yaml.MappingNode):
-        return (error(root, "", f"{kind(root)} is here: a document is a mapping (key: value)"),)
-    found = [*check_config_url(root), *_unknown_keys(root), *check_users(root), *check_stages(root)]
-    match action:
-        case Action.INSTALL:
-            found += check_install(root)
-    return tuple(found)
+def check(root: yaml.Node) -> Iterator[Finding]:
+    """Everything that would break or surprise an unattended install by a merged document."""
+    yield from check_config_url(root)
+    yield from _unknown_keys(root)
+    yield from check_users(root)
+    yield from check_stages(root)
+    yield from check_install(root)
 
 
 def check_header(text: str, source: str) -> Iterator[Finding]:

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 import yaml
 
 from .findings import Finding, error, warning
-from .located import kind
-from .spelling import hint, nearest
+from .spelling import hint_or_known, nearest
 from .vocabulary import GRUB_OPTIONS, INSTALL_FLAGS, INSTALL_KEYS
-from .yamlnodes import find, is_null, items, to_value, triples
+from .yamlnodes import find, is_null, is_other, items, kind, to_value, triples
 
 _RENAMED = {
     "image": "Kairos ignores it, whatever its schema says: write 'source'",
@@ -24,7 +23,7 @@ def check_install(root: yaml.Node) -> Iterator[Finding]:
     if install is None or is_null(install):
         yield error(root, "install", "it is missing: add 'install: {auto: true, reboot: true}'")
         return
-    if not isinstance(install, yaml.MappingNode):
+    if is_other(install, yaml.MappingNode):
         yield error(install, "install", f"{kind(install)} is here: write a mapping")
         return
     yield from _flags(install)
@@ -95,7 +94,7 @@ def _device(install: yaml.Node) -> Iterator[Finding]:
 def _partitions(install: yaml.Node) -> Iterator[Finding]:
     """At most one partition takes the rest of the disk; COS_PERSISTENT does unless it is sized."""
     extras = find(install, "extra-partitions")
-    if extras is not None and not is_null(extras) and not isinstance(extras, yaml.SequenceNode):
+    if is_other(extras, yaml.SequenceNode):
         yield error(extras, "install.extra-partitions", f"{kind(extras)} is here: write a list")
     greedy = not to_value(find(install, "partitions", "persistent", "size"))
     for position, extra in enumerate(items(extras)):
@@ -122,8 +121,7 @@ def _names(install: yaml.Node) -> Iterator[Finding]:
             yield warning(node, f"install.{name}", f"Kairos knows no such key; nearest: '{near}'")
     if uri := find(install, "system", "uri"):
         yield warning(uri, "install.system.uri", "it is deprecated: write 'source'")
-    options = find(install, "grub_options")
-    for name, _, node in triples(options) if options is not None else ():
+    for name, _, node in triples(find(install, "grub_options")):
         if name not in GRUB_OPTIONS:
-            known = hint(name, GRUB_OPTIONS) or f"; known: {', '.join(GRUB_OPTIONS)}"
+            known = hint_or_known(name, GRUB_OPTIONS)
             yield warning(node, f"install.grub_options.{name}", f"no such option{known}")

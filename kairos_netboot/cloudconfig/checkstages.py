@@ -7,19 +7,15 @@ from collections.abc import Iterator
 import yaml
 
 from .findings import Finding, error, warning
-from .located import kind
 from .spelling import nearest
 from .vocabulary import STAGES
-from .yamlnodes import find, is_null, items, triples
+from .yamlnodes import find, is_other, items, kind, triples
 
 
 def check_stages(root: yaml.Node) -> Iterator[Finding]:
     stages = find(root, "stages")
-    if stages is None or is_null(stages):
-        return
-    if not isinstance(stages, yaml.MappingNode):
+    if is_other(stages, yaml.MappingNode):
         yield error(stages, "stages", f"{kind(stages)} is here: write a mapping of stage names")
-        return
     for stage, _, entries in triples(stages):
         yield from _check_stage(stage, entries)
 
@@ -31,7 +27,7 @@ def _check_stage(stage: str, entries: yaml.Node) -> Iterator[Finding]:
         yield warning(
             entries, key, f"no stage has this name: it would never run; nearest: '{near}'"
         )
-    if not isinstance(entries, yaml.SequenceNode) and not is_null(entries):
+    if is_other(entries, yaml.SequenceNode):
         yield error(entries, key, f"{kind(entries)} is here: write a list (- commands: [...])")
     for position, entry in enumerate(items(entries)):
         if not isinstance(entry, yaml.MappingNode):
@@ -44,9 +40,7 @@ def _check_stage(stage: str, entries: yaml.Node) -> Iterator[Finding]:
 
 
 def _check_commands(commands: yaml.Node | None, key: str) -> Iterator[Finding]:
-    if commands is None or is_null(commands):
-        return
-    if not isinstance(commands, yaml.SequenceNode):
+    if is_other(commands, yaml.SequenceNode):
         yield error(commands, key, f"{kind(commands)} is here: write a list (- command)")
     for position, command in enumerate(items(commands)):
         if not isinstance(command, yaml.ScalarNode):

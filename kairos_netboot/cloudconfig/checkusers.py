@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import yaml
 
 from .findings import Finding, error
-from .located import kind
-from .yamlnodes import find, is_null, items, to_value, triples
+from .yamlnodes import find, is_other, items, kind, to_value, triples
 
 _OR = "or Kairos refuses to install"
 
@@ -21,21 +20,20 @@ def check_users(root: yaml.Node) -> Iterator[Finding]:
 
 def _shapes(root: yaml.Node) -> Iterator[Finding]:
     users = find(root, "users")
-    if users is not None and not is_null(users) and not isinstance(users, yaml.SequenceNode):
+    if is_other(users, yaml.SequenceNode):
         yield error(users, "users", f"{kind(users)} is here: write a list (- name: kairos), {_OR}")
     for position, user in enumerate(items(users)):
         yield from _user_shape(user, f"users[{position}]", needs_name=True)
     for key, entry in _stage_entries(root):
         named = find(entry, "users")
-        if named is not None and not is_null(named) and not isinstance(named, yaml.MappingNode):
+        if is_other(named, yaml.MappingNode):
             yield error(
                 named,
                 f"{key}.users",
                 f"{kind(named)} is here: in a stage, users are a mapping (kairos: {{…}}), "
                 "or Kairos ignores every stage",
             )
-            continue
-        for name, _, user in triples(named) if named is not None else ():
+        for name, _, user in triples(named):
             yield from _user_shape(user, f"{key}.users.{name}", needs_name=False)
 
 
@@ -47,7 +45,7 @@ def _user_shape(user: yaml.Node, key: str, *, needs_name: bool) -> Iterator[Find
         yield error(user, key, "this user has no name: add 'name: kairos'")
     for field in ("groups", "ssh_authorized_keys"):
         node = find(user, field)
-        if node is not None and not is_null(node) and not isinstance(node, yaml.SequenceNode):
+        if is_other(node, yaml.SequenceNode):
             yield error(
                 node, f"{key}.{field}", f"{kind(node)} is here: write a list (- item), {_OR}"
             )
@@ -88,12 +86,10 @@ def _hardened(root: yaml.Node) -> Iterator[Finding]:
 def _all_users(root: yaml.Node) -> Iterator[yaml.Node]:
     yield from items(find(root, "users"))
     for _, entry in _stage_entries(root):
-        named = find(entry, "users")
-        yield from (user for _, _, user in triples(named)) if named is not None else ()
+        yield from (user for _, _, user in triples(find(entry, "users")))
 
 
 def _stage_entries(root: yaml.Node) -> Iterator[tuple[str, yaml.Node]]:
-    stages = find(root, "stages")
-    for stage, _, entries in triples(stages) if stages is not None else ():
+    for stage, _, entries in triples(find(root, "stages")):
         for position, entry in enumerate(items(entries)):
             yield f"stages.{stage}[{position}]", entry

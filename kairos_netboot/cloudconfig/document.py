@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 import yaml
 
-from ..boot.site import Action, Template
+from ..boot.site import Template
 from ..errors import DocumentProblem
 from .check import HEADERS, check, check_config_url, check_header
 from .findings import Finding, error, warning
 from .hooks import hook_stages
-from .located import kind
 from .merge import clashes, merge
 from .render import render
 from .yamlnodes import (
     MAX_TEXT,
     is_null,
+    kind,
     line_of,
     map_node,
     parse,
@@ -25,13 +25,6 @@ from .yamlnodes import (
     text_node,
     write,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Additions:
-    """What the server adds. Reports go to `report_url`, a slash and the event."""
-
-    report_url: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,21 +40,20 @@ class Document:
 
 
 def build(
-    templates: Sequence[Template],
-    variables: Mapping[str, object],
-    additions: Additions,
-    *,
-    action: Action = Action.INSTALL,
+    templates: Sequence[Template], variables: Mapping[str, object], report_url: str
 ) -> Document:
-    """Raises DocumentProblem where there is no document to speak of; else tells its findings."""
+    """Raises DocumentProblem where there is no document to speak of; else tells its findings.
+
+    The machine's reports go to `report_url`, a slash and the event.
+    """
     found: list[Finding] = []
     root: yaml.Node = map_node({})
     for template in templates:
         part = _part(template, variables, found)
         found += _clash_findings(root, part)
         root = merge(root, part) if root.value else part
-    found += check(root, action=action)
-    text = write_document(merge(root, _added(additions)))
+    found += check(root)
+    text = write_document(merge(root, _added(report_url)))
     if len(text.encode()) > MAX_TEXT:
         found.append(error(root, "", f"the finished document is larger than {MAX_TEXT} bytes"))
     return Document(text=text, findings=tuple(dict.fromkeys(found)))
@@ -98,6 +90,6 @@ def _clash_findings(base: yaml.Node, over: yaml.Node) -> list[Finding]:
     ]
 
 
-def _added(additions: Additions) -> yaml.Node:
+def _added(report_url: str) -> yaml.Node:
     """Last, so that it wins: an empty config_url keeps the installed node from coming back."""
-    return map_node({"config_url": text_node(""), "stages": hook_stages(additions.report_url)})
+    return map_node({"config_url": text_node(""), "stages": hook_stages(report_url)})

@@ -6,7 +6,7 @@ from ..boot.fleet import Fleet, Node
 from ..boot.site import NodeSpec, Profile
 from ..boot.urls import Urls
 from ..errors import DocumentProblem
-from .document import Additions, Document, build
+from .document import Document, build
 
 
 def document_for(fleet: Fleet, node: Node, urls: Urls, report_token: str) -> Document:
@@ -19,11 +19,9 @@ def document_for(fleet: Fleet, node: Node, urls: Urls, report_token: str) -> Doc
 
 def checked_document(profile: Profile, spec: NodeSpec, urls: Urls, report_token: str) -> Document:
     """As document_for, before there is a node."""
-    additions = Additions(report_url=urls.report(report_token))
-    built = build(profile.templates, variables_of(profile, spec), additions)
-    errors = [str(finding) for finding in built.findings if finding.is_error]
-    if errors:
-        raise DocumentProblem("\n".join(errors))
+    built = build(profile.templates, variables_of(profile, spec), urls.report(report_token))
+    if built.errors:
+        raise DocumentProblem("\n".join(map(str, built.errors)))
     return built
 
 

@@ -14,8 +14,8 @@ from .yamlnodes import find, is_null, parse, to_value, triples
 STARS = "********"
 
 _SECRET = (
-    r"(?:token|passwd|password|passphrase|secret|credential|psk"
-    r"|api[_-]?key|access[_-]?key|private[_-]?key|secret[_-]?key)s?"
+    r"(?:token|pass|passwd|password|passphrase|secret|credential|psk|auth|chpasswd"
+    r"|(?:api|auth|access|private|secret|encryption|client)[_-]?key(?:[_-]data)?)s?"
 )
 # A whole word of the key: `K3S_TOKEN`, `registration_token`, `privateKey`, but no `tokenizer`.
 _SECRET_KEY = re.compile(rf"(?:^|[_\-. ]){_SECRET}(?:$|[_\-. ])", re.IGNORECASE)
@@ -28,6 +28,7 @@ _IN_TEXT = (
     re.compile(r"(/(?:documents|reports)/)[0-9a-f]{32}\b"),
     re.compile(rf"((?:\b|_){_SECRET}[\"']?[ \t]*[=:][ \t]*){_WORD}", re.IGNORECASE),
     re.compile(rf"(--?(?:[\w-]*[-_])?{_SECRET}[ \t]+)(?!-){_WORD}", re.IGNORECASE),
+    re.compile(r"(\becho[ \t]+[\"']?[\w.-]+:)[^\s\"'|]+(?=[\"']?[ \t]*\|[ \t]*chpasswd)"),
     re.compile(r"(Authorization:[ \t]*\w+[ \t]+)[^\s\"']+", re.IGNORECASE),
     re.compile(r"(\w://[^/\s:@]*:)[^/\s@]+(?=@)"),
     re.compile(r"(-----BEGIN [A-Z ]*PRIVATE KEY-----\n?).+?(?=\s*-----END|\Z)", re.DOTALL),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
 
@@ -18,6 +18,11 @@ def hint(word: str, known: Iterable[str]) -> str:
     """`; nearest: 'hostname'`, or empty."""
     near = nearest(word, known)
     return f"; nearest: '{near}'" if near else ""
+
+
+def hint_or_known(word: str, known: Collection[str]) -> str:
+    """`; nearest: 'hostname'`, or all that would have been right."""
+    return hint(word, known) or f"; known: {', '.join(known) or 'none'}"
 
 
 def _folded(word: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 import yaml
 
@@ -150,7 +151,7 @@ def source_of(node: yaml.Node) -> str:
     return str(node.start_mark.name) if node.start_mark else ""
 
 
-def triples(node: yaml.Node) -> Iterator[tuple[str, int, yaml.Node]]:
+def triples(node: yaml.Node | None) -> Iterator[tuple[str, int, yaml.Node]]:
     """Key, line of the key, value of each entry of a mapping; nothing for any other node."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
@@ -166,9 +167,9 @@ def find(node: yaml.Node | None, *path: str | int) -> yaml.Node | None:
     """The value under `path`, keys and list positions, or None."""
     for step in path:
         if isinstance(step, int):
-            found = items(node)[step : step + 1] if node else []
+            found = items(node)[step : step + 1]
         else:
-            found = [value for key, _, value in triples(node) if key == step] if node else []
+            found = [value for key, _, value in triples(node) if key == step]
         if not found:
             return None
         node = found[0]
@@ -188,6 +189,28 @@ def to_value(node: yaml.Node | None) -> object:
 
 def is_null(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and bool(node.tag == NULL)
+
+
+def is_other(node: yaml.Node | None, wanted: type[yaml.Node]) -> TypeGuard[yaml.Node]:
+    """Whether something is written here that is no `wanted`."""
+    return node is not None and not is_null(node) and not isinstance(node, wanted)
+
+
+def kind(node: yaml.Node) -> str:
+    """What a node is, in the words of a message."""
+    if isinstance(node, yaml.MappingNode):
+        return "a mapping"
+    if isinstance(node, yaml.SequenceNode):
+        return "a list"
+    if is_null(node):
+        return "nothing"
+    value = to_value(node)
+    return f"the text '{_short(value)}'" if isinstance(value, str) else f"'{node.value}'"
+
+
+def _short(text: str) -> str:
+    first = text.splitlines()[0] if text else ""
+    return first if first == text and len(first) <= 40 else first[:40] + "…"
 
 
 def text_node(text: str) -> yaml.Node:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
+from ..boot.cmdline import ROOM_FOR_ARGUMENTS, refuse_meaningful
 from ..boot.site import (
     ONLY_FOR,
     Action,
+    Compression,
     ExitMethod,
     ImageSource,
     NodeSpec,
@@ -17,16 +21,17 @@ from ..boot.site import (
     Site,
     Template,
 )
-from ..cloudconfig.located import Located
-from ..cloudconfig.spelling import hint
+from ..cloudconfig.spelling import hint, hint_or_known
 from ..cloudconfig.yamlnodes import parse
 from ..errors import InvalidValue, SiteMistake
+from ..images import reference as references
 from ..values import Arch, Firmware, Mac
+from .located import Located
 
 # A node's name becomes a host name and a word in scripts (RFC 1123).
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
-_COMPRESSIONS = ("auto", "zstd", "gzip", "xz")
-_LOCAL_FILE = re.compile(r"(oci-archive|oci):(?P<path>.+)")
+
+_Word = TypeVar("_Word", bound=StrEnum)
 
 
 def load_site(path: Path, recipes: Iterable[str]) -> Site:
@@ -35,7 +40,7 @@ def load_site(path: Path, recipes: Iterable[str]) -> Site:
     `recipes`: the names that a node's `recipe` may have.
     """
     reader = _Reader(folder=path.parent, recipes=tuple(sorted(recipes)))
-    return reader.site(Located(node=parse(_read(path), str(path), SiteMistake), error=SiteMistake))
+    return reader.site(Located(node=parse(_read(path), str(path), SiteMistake)))
 
 
 def _read(path: Path) -> str:
@@ -51,6 +56,7 @@ def _read(path: Path) -> str:
 class _Reader:
     folder: Path
     recipes: tuple[str, ...]
+    owners: dict[Mac, tuple[str, Located]] = field(default_factory=dict)  # filled while reading
 
     def site(self, root: Located) -> Site:
         fields = root.fields("images", "profiles", "nodes", "vendor-recipes")
@@ -59,7 +65,6 @@ class _Reader:
             name: self._profile(name, at, images) for name, at in _named(fields, "profiles")
         }
         nodes = {name: self._node(name, at, profiles) for name, at in _named(fields, "nodes")}
-        _refuse_shared_macs(fields)
         return Site(
             images=images,
             profiles=profiles,
@@ -71,32 +76,30 @@ class _Reader:
         if not at.empty and isinstance(at.value(), str):
             return ImageSource(name=name, reference=self._reference(at))
         fields = at.fields("source", "arch", "insecure", "compression")
-        arch = fields["arch"].choice(*Arch) if "arch" in fields else Arch.AMD64
         return ImageSource(
             name=name,
             reference=self._reference(_required(at, fields, "source")),
-            arch=Arch(arch),
+            arch=_choice(fields, "arch", Arch.AMD64),
             insecure=fields["insecure"].flag() if "insecure" in fields else False,
-            compression=(
-                fields["compression"].choice(*_COMPRESSIONS) if "compression" in fields else "auto"
-            ),
+            compression=_choice(fields, "compression", Compression.AUTO),
         )
 
     def _reference(self, at: Located) -> str:
         """A file's path counts from the site file, wherever the command is called."""
-        match = _LOCAL_FILE.fullmatch(at.text())
-        if not match:
-            return at.text()
-        return f"{match[1]}:{(self.folder / match['path']).absolute()}"
+        try:
+            reference = references.parse(at.text())
+        except InvalidValue as error:
+            raise at.mistake(str(error)) from None
+        if isinstance(reference, references.ArchiveReference | references.LayoutReference):
+            return str(replace(reference, path=(self.folder / reference.path).absolute()))
+        return at.text()
 
     def _profile(self, name: str, at: Located, images: Mapping[str, object]) -> Profile:
         fields = at.fields("image", "action", "cloud-config", "kernel-args", "variables", "exit")
         return Profile(
             name=name,
             image=_one_of(_required(at, fields, "image"), images, "image"),
-            action=Action(fields["action"].choice(*Action))
-            if "action" in fields
-            else Action.INSTALL,
+            action=_choice(fields, "action", Action.INSTALL),
             templates=tuple(map(self._template, _texts(fields.get("cloud-config")))),
             kernel_args=_kernel_args(fields.get("kernel-args")),
             variables=_variables(fields.get("variables")),
@@ -121,12 +124,21 @@ class _Reader:
         recipe = fields["recipe"].choice(*self.recipes) if "recipe" in fields else ""
         return NodeSpec(
             name=name,
-            macs=tuple(map(_mac, _macs(_required(at, fields, "macs")))),
+            macs=tuple(self._claimed(mac, name) for mac in _macs(_required(at, fields, "macs"))),
             profile=_one_of(_required(at, fields, "profile"), profiles, "profile"),
             variables=_variables(fields.get("variables")),
             exits=_exits(fields.get("exit")),
             recipe=recipe,
         )
+
+    def _claimed(self, at: Located, node: str) -> Mac:
+        """A MAC address that no node before this one has."""
+        mac = _mac(at)
+        if mac in self.owners:
+            other, first = self.owners[mac]
+            raise at.mistake(f"{mac} is node {other}'s already, at {first.place}: '{node}'?")
+        self.owners[mac] = (node, at)
+        return mac
 
     def _vendors(self, at: Located | None) -> dict[str, str]:
         """MAC prefixes of whole bytes, in any spelling, to recipes."""
@@ -150,11 +162,15 @@ def _required(at: Located, fields: Mapping[str, Located], key: str) -> Located:
     return fields[key]
 
 
+def _choice(fields: Mapping[str, Located], key: str, default: _Word) -> _Word:
+    words = type(default)
+    return words(fields[key].choice(*words)) if key in fields else default
+
+
 def _one_of(at: Located, known: Mapping[str, object], what: str) -> str:
     name = at.text()
     if name not in known:
-        near = hint(name, known) or f"; known: {', '.join(known) or 'none'}"
-        raise at.mistake(f"no {what} '{name}'{near}")
+        raise at.mistake(f"no {what} '{name}'{hint_or_known(name, known)}")
     return name
 
 
@@ -182,22 +198,20 @@ def _mac(at: Located) -> Mac:
     return mac
 
 
-def _refuse_shared_macs(fields: Mapping[str, Located]) -> None:
-    owners: dict[Mac, tuple[str, Located]] = {}
-    for name, node in _named(fields, "nodes"):
-        for at in _macs(node.fields(*dict(node.entries()))["macs"]):
-            mac = _mac(at)
-            if mac in owners:
-                other, first = owners[mac]
-                raise at.mistake(f"{mac} is node {other}'s already, at {first.place}: '{name}'?")
-            owners[mac] = (name, at)
-
-
 def _kernel_args(at: Located | None) -> tuple[str, ...]:
+    """Checked here, where a mistake has a line, and once more with the whole command line."""
     words = _texts(at)
     for word in words:
         if not word.text().isprintable():
             raise word.mistake("a kernel argument is one line of text")
+        try:
+            refuse_meaningful(word.text())
+        except InvalidValue as error:
+            raise word.mistake(str(error)) from None
+    if at and sum(len(word.text()) + 1 for word in words) > ROOM_FOR_ARGUMENTS:
+        raise at.mistake(
+            f"more than {ROOM_FOR_ARGUMENTS} characters: the kernel would cut its command line"
+        )
     return tuple(word.text() for word in words)
 
 

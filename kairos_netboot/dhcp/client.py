@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from ..errors import MalformedPacket
-from ..values import Arch, Firmware, Mac, Stage
+from ..values import Arch, Firmware, Mac, Stage, printable
 from .options import Option, decode_options
 from .packet import Packet
 
@@ -58,7 +58,7 @@ def recognise(request: Packet) -> Client | None:
         arch_type=arch_type,
         firmware=firmware,
         arch=arch,
-        vendor_class=vendor_class.decode("ascii", "replace"),
+        vendor_class=printable(vendor_class.decode("ascii", "replace")),
         uuid=_uuid(request.options.get(Option.CLIENT_UUID, b"")),
         speaks_http=is_ipxe and _speaks_http(request),
     )

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from ..boot.site import BootFiles, Image, ImageFacts
+from ..boot.site import BootFiles, Compression, Image, ImageFacts
 from ..errors import ImageProblem, StoreProblem
 from ..store.blobs import BlobStore
 from ..values import Arch
@@ -23,7 +23,6 @@ from .rootfs import BootTree, facts_from, find_boot_files
 from .source import Source, resolve
 from .squashfs import (
     Builder,
-    Compression,
     Top,
     build,
     choose,

@@ -13,21 +13,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
 
+from ..boot.site import Compression
 from ..errors import ImageProblem, InvalidValue, ToolMissing
 
 _BLOCK = "1048576"  # what Kairos' own images have
 # Measured on 610 MB: zstd 3 takes 1.3 s (207 MB), gzip 6 8.5 s and gzip 9 24 s (199 MB both).
 _LEVELS = {"zstd": "3", "gzip": "6", "xz": "6"}
 _PIPE_SIZE = 1 << 20
-
-
-class Compression(StrEnum):
-    """What to compress with. AUTO: zstd where the image's kernel can read it, else gzip."""
-
-    AUTO = "auto"
-    ZSTD = "zstd"
-    GZIP = "gzip"
-    XZ = "xz"
 
 
 class Builder(StrEnum):

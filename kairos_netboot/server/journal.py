@@ -10,7 +10,7 @@ from ..dhcp.answer import Service
 from ..errors import InvalidValue
 from ..store.index import Index
 from ..tftp.transfer import End
-from ..values import Mac
+from ..values import Mac, printable
 from .tftp import Finished
 
 log = logging.getLogger(__name__)
@@ -42,13 +42,15 @@ class Journal:
     def transferred(self, finished: Finished) -> None:
         """One TFTP request that is over."""
         node = self._index.fleet.by_mac.get(mac) if (mac := _mac_in(finished.name)) else None
-        if node is None or node.spec is None or finished.outcome.end is End.SIZE_ASKED:
-            return  # UEFI first asks for the size alone, then for the file
-        name = finished.name.rpartition("/")[2]
+        if node is None or node.spec is None:
+            return
+        if finished.outcome.end in (End.SIZE_ASKED, End.REFUSED):
+            return  # UEFI first asks for the size alone; anybody can ask for what is not here
+        name = printable(finished.name.rpartition("/")[2])
         if finished.outcome.end is End.DONE:
             text = f"TFTP: fetched {name} ({finished.size / 1000:.0f} kB)"
         else:
-            text = f"TFTP: {name} did not arrive: {finished.outcome.reason}"
+            text = f"TFTP: {name} did not arrive: {printable(finished.outcome.reason)}"
         self._index.note(node, Kind.LOADER, text)
 
 

@@ -19,6 +19,7 @@ from ..tftp.packet import (
     encode,
 )
 from ..tftp.transfer import End, Limits, Outcome, Transfer, negotiate
+from ..values import printable
 from . import udp
 from .udp import Datagram, Endpoint
 
@@ -258,10 +259,10 @@ def summary(finished: Finished) -> str:
         case End.SIZE_ASKED:
             return f"told the size of {who}: {finished.size} bytes"
         case End.REFUSED:
-            return f"refused {who}: {outcome.reason}"
+            return f"refused {who}: {printable(outcome.reason)}"
         case End.ABORTED | End.TIMED_OUT:
             sent = f"after {outcome.bytes_sent} of {finished.size} bytes"
-            return f"{outcome.end} {who} {sent}: {outcome.reason}"
+            return f"{outcome.end} {who} {sent}: {printable(outcome.reason)}"
 
 
 def _error(code: ErrorCode, message: str) -> ErrorPacket:

@@ -21,7 +21,10 @@ def open_database(path: Path) -> Engine:
     """Make or open the database; raises StoreProblem naming the file."""
     try:
         fresh = not path.exists()
-        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 15})
+        # Parameters are hidden: they hold templates and variables, and errors are logged.
+        engine = create_engine(
+            f"sqlite:///{path}", connect_args={"timeout": 15}, hide_parameters=True
+        )
         event.listen(engine, "connect", _configure)
         with engine.connect():
             pass
@@ -30,7 +33,7 @@ def open_database(path: Path) -> Engine:
             give_to_owner(path, path.parent)
         if _version(engine) != _NEWEST:
             _migrate(engine)
-    except (DBAPIError, OSError) as error:
+    except (DBAPIError, StoreProblem, OSError) as error:
         raise StoreProblem(
             f"cannot open {path}: {_cause(error)}; is the state directory yours?",
             details=str(error),
@@ -79,7 +82,7 @@ def _migrate(engine: Engine) -> None:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that holds the write lock from its start, so that what it reads stays true."""
-    with engine.connect() as connection:
+    with _told(), engine.connect() as connection:
         connection.execute(text("BEGIN IMMEDIATE"))
         try:
             yield connection
@@ -92,12 +95,25 @@ def writing(engine: Engine) -> Iterator[Connection]:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that sees one moment of the database."""
-    with engine.connect() as connection:
+    with _told(), engine.connect() as connection:
         connection.execute(text("BEGIN"))
         try:
             yield connection
         finally:
             connection.execute(text("ROLLBACK"))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """A full disk, a lock held too long, a damaged file: one line for people."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise StoreProblem(
+            f"the database does not answer: {_cause(error)}; is the disk full, or another program "
+            "at work on it?",
+            details=str(error),
+        ) from error
 
 
 def _cause(error: Exception) -> str:

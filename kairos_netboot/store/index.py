@@ -7,9 +7,11 @@ written first and answered after. Every call of the store runs in one thread of 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +20,7 @@ from typing import ParamSpec, TypeVar
 from ..boot.fleet import Event, Fleet, Node
 from ..boot.lifecycle import Kind
 from ..boot.tokens import BootTokens
+from ..errors import StoreProblem
 from ..values import Mac
 from .store import Store
 
@@ -29,6 +32,9 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.5
 # What may wait to be written when a network storms; older news goes first, and is counted.
 _QUEUE = 10_000
+_SAME_NEWS_SECONDS = 30.0
+# How long a database that did not answer is left alone.
+_RETRY_SECONDS = 2.0
 
 
 class Index:
@@ -39,7 +45,9 @@ class Index:
         self._seen: dict[Mac, dict[str, str]] = {}
         self._url = self._written_url = ""
         self._news = asyncio.Event()
-        self._flushing = asyncio.Lock()
+        self._is_full = False
+        self._writing = asyncio.Lock()
+        self._noted: dict[tuple[int, str], float] = {}
         self.fleet = Fleet()
 
     async def load(self) -> None:
@@ -52,7 +60,17 @@ class Index:
     # News that nobody waits for
 
     def note(self, node: Node, kind: Kind, text: str, once: str | None = None) -> None:
-        """Put on a node's timeline soon. `once`: not again while the node's log has that key."""
+        """Put on a node's timeline soon. `once`: not again while the node's log has that key.
+
+        The same sentence within half a minute is the same news: a machine that asks for ever, or
+        somebody who plays one, must not fill the disk.
+        """
+        now = time.monotonic()
+        if now - self._noted.get((node.id, text), -_SAME_NEWS_SECONDS) < _SAME_NEWS_SECONDS:
+            return
+        if len(self._noted) > _QUEUE:
+            self._noted.clear()
+        self._noted[node.id, text] = now
         if len(self._queue) == _QUEUE:
             log.warning("the timeline cannot keep up: dropping the oldest entry")
         self._queue.append((_event(node, kind, text), once))
@@ -60,7 +78,7 @@ class Index:
 
     def brake(self, node: Node, why: str) -> None:
         """Mark a node failed that has used up its starts."""
-        self.note(node, Kind.BRAKED, why, f"braked:{node.report_key[:16]}")
+        self.note(node, Kind.BRAKED, why, f"braked:{node.document_key[:16]}")
         log.warning("%s", why)
 
     def seen(self, mac: Mac, facts: Mapping[str, str]) -> None:
@@ -83,16 +101,17 @@ class Index:
     # What is acknowledged only when it is written
 
     async def report(self, node: Node, kind: Kind, text: str, once: str) -> Node:
-        """The node after an event, which by then is on the disk."""
-        self._queue.append((_event(node, kind, text), once))
-        await self._flush()
+        """The node after an event, which by then is on the disk; raises StoreProblem if not."""
+        async with self._writing:
+            await self._write_news()
+            await self._record([(_event(node, kind, text), once)])
         return next((n for n in self.fleet.nodes if n.id == node.id), node)
 
     async def begin_boot(self, node: Node, tokens: BootTokens, text: str) -> Node | None:
         """As Store.begin_boot."""
-        await self._flush()
         event = _event(node, Kind.BOOT_STARTED, text)
-        begun = await self._call(self._store.begin_boot, node.id, tokens, event)
+        async with self._writing:
+            begun = await self._call(self._store.begin_boot, node, tokens, event)
         if begun is None:
             await self.load()
         else:
@@ -102,19 +121,31 @@ class Index:
     # The writer
 
     async def run(self) -> None:
-        """Write news as it comes and follow what other processes write, until cancelled."""
-        known = await self._call(self._store.change_count)
+        """Write news as it comes and follow what other processes write, until cancelled.
+
+        A database that does not answer stops no packet: the news wait for it.
+        """
+        known = -1
         try:
             while True:
                 await self._wait_for_news()
-                await self._flush()
-                now = await self._call(self._store.change_count)
-                if now != known:
-                    known = now
-                    await self.load()
+                try:
+                    known = await self._once(known)
+                except StoreProblem as error:
+                    log.error("%s", error)
+                    await asyncio.sleep(_RETRY_SECONDS)
         finally:
-            await self._flush()
+            with contextlib.suppress(StoreProblem):
+                await self._once(known)
             self._thread.shutdown()
+
+    async def _once(self, known: int) -> int:
+        async with self._writing:
+            await self._write_news()
+        now = await self._call(self._store.change_count)
+        if now != known:
+            await self.load()
+        return now
 
     async def _wait_for_news(self) -> None:
         try:
@@ -124,28 +155,34 @@ class Index:
             return
         self._news.clear()
 
-    async def _flush(self) -> None:
-        """Returns when all that was noted before is on the disk, whoever wrote it."""
-        async with self._flushing:
-            await self._write()
-
-    async def _write(self) -> None:
-        seen, self._seen = self._seen, {}
-        for mac, facts in seen.items():
-            node = await self._call(self._store.discover, mac, facts, datetime.now(UTC))
-            if node is None:
-                log.warning("%s asked, and too many machines nobody named are known already", mac)
-            elif mac not in self.fleet.by_mac:
-                self.fleet = self.fleet.with_node(node)
-                log.info("%s asked to boot; nobody named it, no answer", mac)
+    async def _write_news(self) -> None:
+        """All or nothing of each kind; what could not be written is kept for the next time."""
+        if self._seen:
+            seen = dict(self._seen)
+            found = await self._call(self._store.discover, seen, datetime.now(UTC))
+            for node in found:
+                self._put(node)
+            if len(found) < len(seen) and not self._is_full:
+                self._is_full = True
+                log.warning("more machines ask than are kept: name those you know in the site file")
+            self._seen = {mac: facts for mac, facts in self._seen.items() if mac not in seen}
         if self._url != self._written_url:
-            self._written_url = self._url
-            await self._call(self._store.set_server_url, self._url)
-        if self._queue:
-            batch = list(self._queue)
-            self._queue.clear()
-            for changed in await self._call(self._store.record, batch):
-                self.fleet = self.fleet.with_node(changed)
+            url = self._url
+            await self._call(self._store.set_server_url, url)
+            self._written_url = url
+        if batch := list(self._queue):
+            await self._record(batch)
+            for _ in batch:
+                self._queue.popleft()
+
+    async def _record(self, batch: Sequence[tuple[Event, str | None]]) -> None:
+        for changed in await self._call(self._store.record, batch):
+            self._put(changed)
+
+    def _put(self, node: Node) -> None:
+        if node.id not in {known.id for known in self.fleet.nodes}:
+            log.info("%s asked to boot; nobody named it, no answer", node.name)
+        self.fleet = self.fleet.with_node(node)
 
 
 def _event(node: Node, kind: Kind, text: str) -> Event:

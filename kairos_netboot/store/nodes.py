@@ -5,18 +5,19 @@ Each function works inside a transaction of its caller's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, Row, RowMapping, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from ..boot.fleet import Event, Node
-from ..boot.lifecycle import Kind, State, fold
+from ..boot.lifecycle import SETTLED, Kind, State, fold
 from ..boot.tokens import BootTokens
 from ..values import Mac
 from .rows import to_spec
-from .schema import events, macs, nodes
+from .schema import events, macs, nodes, settled_macs
 
 # How many machines nobody named are kept: a broken or hostile network must not fill the disk.
 MAX_DISCOVERED = 4096
@@ -44,7 +45,7 @@ def _node(row: RowMapping, owned: tuple[Mac, ...]) -> Node:
         spec=to_spec(row["name"], row["spec"]) if row["spec"] else None,
         boots=row["boots"],
         document_key=row["document_key"],
-        report_key=row["report_key"],
+        report_keys=frozenset(row["report_keys"]),
         facts=row["facts"],
     )
 
@@ -60,6 +61,10 @@ def append(connection: Connection, event: Event, once: str | None = None) -> boo
         return False
     state, boots = fold(State(row.state), row.boots, event.kind)
     connection.execute(update(nodes).where(owner).values(state=state, boots=boots))
+    if state in SETTLED:
+        cards = select(macs.c.mac).where(macs.c.node == event.node)
+        settle = sqlite_insert(settled_macs).from_select(["mac"], cards)
+        connection.execute(settle.prefix_with("OR IGNORE"))
     return True
 
 
@@ -77,27 +82,40 @@ def _write(connection: Connection, event: Event, once: str | None) -> bool:
 
 def read_timeline(connection: Connection, node: int) -> tuple[Event, ...]:
     rows = connection.execute(select(events).where(events.c.node == node).order_by(events.c.id))
-    return tuple(
-        Event(
-            node=row.node,
-            at=datetime.fromisoformat(row.at),
-            kind=Kind(row.kind),
-            text=row.text,
-        )
-        for row in rows
-    )
+    return tuple(map(_event, rows))
 
 
-def set_keys(connection: Connection, node: int, tokens: BootTokens | None) -> None:
-    """The keys of the present boot; None takes them away."""
-    connection.execute(
-        update(nodes)
-        .where(nodes.c.id == node)
-        .values(
-            document_key=tokens.document_key if tokens else "",
-            report_key=tokens.report_key if tokens else "",
-        )
-    )
+def _event(row: Row[Any]) -> Event:
+    at = datetime.fromisoformat(row.at)
+    return Event(node=row.node, at=at, kind=Kind(row.kind), text=row.text)
+
+
+def last_events(connection: Connection) -> dict[int, Event]:
+    """The newest event of each node."""
+    newest = select(func.max(events.c.id)).group_by(events.c.node)
+    rows = connection.execute(select(events).where(events.c.id.in_(newest)))
+    return {row.node: _event(row) for row in rows}
+
+
+def open_boot(connection: Connection, node: int, tokens: BootTokens) -> None:
+    """From now on the document is this boot's alone; reports of earlier ones are still heard."""
+    known = connection.execute(select(nodes.c.report_keys).where(nodes.c.id == node)).scalar_one()
+    keys = {"document_key": tokens.document_key, "report_keys": [*known, tokens.report_key]}
+    connection.execute(update(nodes).where(nodes.c.id == node).values(keys))
+
+
+def close_document(connection: Connection, node: int) -> None:
+    connection.execute(update(nodes).where(nodes.c.id == node).values(document_key=""))
+
+
+def close_reports(connection: Connection, node: int) -> None:
+    connection.execute(update(nodes).where(nodes.c.id == node).values(report_keys=[]))
+
+
+def any_settled(connection: Connection, owned: Iterable[Mac]) -> bool:
+    """Whether one of these cards was a machine's that has been installed, or has failed."""
+    found = select(settled_macs.c.mac).where(settled_macs.c.mac.in_(list(owned)))
+    return connection.execute(found).first() is not None
 
 
 def set_facts(connection: Connection, node: int, facts: Mapping[str, str]) -> None:
@@ -108,7 +126,7 @@ def set_facts(connection: Connection, node: int, facts: Mapping[str, str]) -> No
 
 def add_node(connection: Connection, owned: tuple[Mac, ...]) -> int:
     """A row for a machine not seen before, in state `discovered`; its id."""
-    row = {"state": State.DISCOVERED, "facts": {}, "boots": 0}
+    row = {"state": State.DISCOVERED, "facts": {}, "boots": 0, "report_keys": []}
     node = int(connection.execute(insert(nodes).values(row).returning(nodes.c.id)).scalar_one())
     give_macs(connection, node, owned)
     return node

@@ -27,7 +27,7 @@ nodes = Table(
     Column("state", Text, nullable=False),
     Column("boots", Integer, nullable=False, default=0),
     Column("document_key", Text, nullable=False, default=""),
-    Column("report_key", Text, nullable=False, default=""),
+    Column("report_keys", JSON, nullable=False, default=list),
     Column("facts", JSON, nullable=False, default=dict),
 )
 
@@ -37,6 +37,10 @@ macs = Table(
     Column("mac", Text, primary_key=True),
     Column("node", ForeignKey("nodes.id", ondelete="CASCADE"), nullable=False, index=True),
 )
+
+# Cards of machines that have been installed, or have failed: the site file alone cannot arm them,
+# whatever names they get. A row outlives the card's node.
+settled_macs = Table("settled_macs", metadata, Column("mac", Text, primary_key=True))
 
 # Append-only. `once` names what must not be written twice: a report, a packet's transaction.
 events = Table(

@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from ..boot.changes import node_change, profile_changes
+from ..boot.changes import kept_sentence, node_change, profile_changes
 from ..boot.fleet import Event, Fleet, Node
-from ..boot.lifecycle import MAX_BOOTS, MAY_INSTALL, Kind, State
+from ..boot.lifecycle import MAX_BOOTS, MAY_INSTALL, SETTLED, Kind, State
 from ..boot.matching import Match, match_nodes
 from ..boot.site import Image, Profile, Site
 from ..boot.tokens import BootTokens
@@ -27,12 +27,16 @@ from .nodes import (
     MAX_DISCOVERED,
     absorb,
     add_node,
+    any_settled,
     append,
+    close_document,
+    close_reports,
+    last_events,
+    open_boot,
     read_node,
     read_nodes,
     read_timeline,
     set_facts,
-    set_keys,
     set_macs,
 )
 from .ownership import give_to_owner
@@ -76,6 +80,11 @@ class Store:
         with reading(self._engine) as connection:
             return read_timeline(connection, node)
 
+    def last_events(self) -> Mapping[int, Event]:
+        """The newest event of each node, by the node's id."""
+        with reading(self._engine) as connection:
+            return last_events(connection)
+
     # The site
 
     def apply(self, site: Site, at: datetime) -> list[str]:
@@ -114,16 +123,17 @@ class Store:
             changed = {e.node for e, once in events if append(connection, e, once)}
             return [read_node(connection, node) for node in sorted(changed)]
 
-    def begin_boot(self, node: int, tokens: BootTokens, event: Event) -> Node | None:
+    def begin_boot(self, node: Node, tokens: BootTokens, event: Event) -> Node | None:
         """Count one start of the installer and open its document. None where the node may not
-        install any more, or has used up its starts."""
+        install any more, has used up its starts, or is not what `node` says since a moment."""
         with writing(self._engine) as connection:
-            now = read_node(connection, node)
-            if now.state not in MAY_INSTALL or now.boots >= MAX_BOOTS:
+            now = read_node(connection, node.id)
+            same = now.spec is not None and (now.spec, now.macs) == (node.spec, node.macs)
+            if not same or now.state not in MAY_INSTALL or now.boots >= MAX_BOOTS:
                 return None
             append(connection, event)
-            set_keys(connection, node, tokens)
-            return read_node(connection, node)
+            open_boot(connection, node.id, tokens)
+            return read_node(connection, node.id)
 
     def rearm(self, name: str, at: datetime) -> Node:
         """Raises UnknownName for a node the site does not name."""
@@ -133,22 +143,19 @@ class Store:
                 raise UnknownName(f"nobody named {name}: give it a node in the site file first")
             sentence = "armed again by hand: installs when it next boots from the network"
             append(connection, Event(node=node.id, at=at, kind=Kind.REARMED, text=sentence))
-            set_keys(connection, node.id, None)
+            close_document(connection, node.id)
+            close_reports(connection, node.id)
             return read_node(connection, node.id)
 
-    def discover(self, mac: Mac, facts: Mapping[str, str], at: datetime) -> Node | None:
-        """Record a machine that asked; None where too many that nobody named are known already."""
+    def discover(self, seen: Mapping[Mac, Mapping[str, str]], at: datetime) -> list[Node]:
+        """Record what machines that asked told of themselves; those that nobody named too, as
+        long as there are not too many of them. The nodes as they now stand."""
         with writing(self._engine) as connection:
-            node = connection.execute(select(macs.c.node).where(macs.c.mac == mac)).scalar()
-            if node is None:
-                unnamed = select(func.count()).where(nodes.c.name.is_(None))
-                if connection.execute(unnamed).scalar_one() >= MAX_DISCOVERED:
-                    return None
-                node = add_node(connection, (mac,))
-                sentence = "asked to boot from the network; nobody named it, so it got no answer"
-                append(connection, Event(node=node, at=at, kind=Kind.DISCOVERED, text=sentence))
-            set_facts(connection, node, facts)
-            return read_node(connection, node)
+            found = [_discover(connection, mac, at) for mac in seen]
+            for node, facts in zip(found, seen.values(), strict=True):
+                if node is not None:
+                    set_facts(connection, node, facts)
+            return [read_node(connection, node) for node in found if node is not None]
 
     # Settings
 
@@ -162,33 +169,56 @@ class Store:
             return str(_setting(connection, "server-url", ""))
 
 
+def _discover(connection: Connection, mac: Mac, at: datetime) -> int | None:
+    node = connection.execute(select(macs.c.node).where(macs.c.mac == mac)).scalar()
+    if node is not None:
+        return int(node)
+    unnamed = select(func.count()).where(nodes.c.name.is_(None))
+    if connection.execute(unnamed).scalar_one() >= MAX_DISCOVERED:
+        return None
+    node = add_node(connection, (mac,))
+    sentence = "asked to boot from the network; nobody named it, so it got no answer"
+    append(connection, Event(node=node, at=at, kind=Kind.DISCOVERED, text=sentence))
+    return node
+
+
 def _apply_nodes(connection: Connection, site: Site, at: datetime) -> list[str]:
     matching = match_nodes(read_nodes(connection), site.nodes)
     # Two nodes may have swapped names: all are taken off before any is put on.
     connection.execute(update(nodes).values(name=None, spec=None))
-    lines = [_put(connection, match, at) for match in matching.matches]
+    lines = [line for match in matching.matches for line in _put(connection, match, at)]
     for node in matching.removed:
         sentence = f"taken out of the site: gets no answers; it was {node.state}"
         append(connection, Event(node=node.id, at=at, kind=Kind.SETTINGS, text=sentence))
-        set_keys(connection, node.id, None)
+        close_document(connection, node.id)
         lines.append(f"node {node.name}: {sentence}")
-    return [line for line in lines if line]
+    return lines
 
 
-def _put(connection: Connection, match: Match, at: datetime) -> str:
-    spec, sentence = match.spec, node_change(match)
-    node = match.node.id if match.node else add_node(connection, spec.macs)
+def _put(connection: Connection, match: Match, at: datetime) -> list[str]:
+    """Make one node so. A card that was an installed machine's brings no installer with it."""
+    spec, known = match.spec, match.node
+    node = known.id if known else add_node(connection, spec.macs)
     for other in match.absorbed:
         absorb(connection, node, other.id)
     set_macs(connection, node, spec.macs)
     row = {"name": spec.name, "spec": from_spec(spec)}
     connection.execute(update(nodes).where(nodes.c.id == node).values(row))
-    if not sentence:
-        return ""
-    fresh = match.node is None or match.node.state is State.DISCOVERED
-    kind = Kind.NAMED if fresh else Kind.SETTINGS
-    append(connection, Event(node=node, at=at, kind=kind, text=sentence))
-    return f"node {spec.name}: {sentence}"
+    lines = [f"node {o.name}: is part of {spec.name} now" for o in match.absorbed if o.spec]
+    kind, sentence = _what_happens(connection, match)
+    if sentence:
+        append(connection, Event(node=node, at=at, kind=kind, text=sentence))
+        lines.append(f"node {spec.name}: {sentence}")
+    return lines
+
+
+def _what_happens(connection: Connection, match: Match) -> tuple[Kind, str]:
+    state = match.node.state if match.node else State.DISCOVERED
+    fresh = state is State.DISCOVERED
+    before = set(match.node.macs) if match.node and not fresh else set()
+    if state not in SETTLED and any_settled(connection, set(match.spec.macs) - before):
+        return Kind.KEPT, kept_sentence(match.spec)
+    return Kind.NAMED if fresh else Kind.SETTINGS, node_change(match)
 
 
 def _read_profiles(connection: Connection) -> dict[str, Profile]:

@@ -12,9 +12,10 @@ from ..boot.fleet import Fleet, Node
 from ..boot.lifecycle import Kind
 from ..boot.plan import plan_install
 from ..boot.tokens import BootTokens
+from ..boot.urls import BOOT_FILES
 from ..cloudconfig.for_node import document_for
 from ..errors import InvalidValue, NetbootError, UnknownName
-from ..values import Digest, Mac
+from ..values import Digest, Mac, printable
 from .blobs import send_blob
 from .keys import BLOBS, INDEX, LOADERS, SCRIPTS, urls_of
 
@@ -84,12 +85,21 @@ async def loader(request: web.Request) -> web.Response:
 @routes.get("/boot/{mac}/{digest}/{name}")
 async def boot_file(request: web.Request) -> web.StreamResponse:
     """A boot file of the image; the MAC says on whose timeline the download is told."""
-    response = await _send(request, request.match_info["digest"])
-    node = request.app[INDEX].fleet.by_mac.get(Mac(request.match_info["mac"]))
-    if node and request.method == "GET" and response.status == 200:
-        size = (response.content_length or 0) / 1e6
-        said = f"fetched {request.match_info['name']} ({size:.1f} MB)"
-        request.app[INDEX].note(node, Kind.FILE, said)
+    index, name = request.app[INDEX], request.match_info["name"]
+    node = index.fleet.by_mac.get(Mac(request.match_info["mac"]))
+    told = node if name in BOOT_FILES and request.method == "GET" else None
+    try:
+        response = await _send(request, request.match_info["digest"])
+    except (ConnectionError, RuntimeError) as error:
+        # Firmware that is reset in the middle of a download: asyncio tells it in several ways.
+        log.info("%s broke off its download of %s: %s", request.remote, printable(name), error)
+        if told:
+            index.note(told, Kind.FILE, f"broke off its download of {name}")
+        return web.Response(status=499)  # nobody is there to read it
+    if told and response.status == 200:
+        index.note(
+            told, Kind.FILE, f"fetched {name} ({(response.content_length or 0) / 1e6:.1f} MB)"
+        )
     return response
 
 

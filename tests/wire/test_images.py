@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from kairos_netboot.boot.site import Image
+from kairos_netboot.boot.site import Compression, Image
 from kairos_netboot.images import squashfs
 from kairos_netboot.images.layers import index_layers
 from kairos_netboot.images.manifest import LayerFormat
 from kairos_netboot.images.merge import newest_time, write_tar
 from kairos_netboot.images.pull import add_image
-from kairos_netboot.images.squashfs import Builder, Compression, Top
+from kairos_netboot.images.squashfs import Builder, Top
 from kairos_netboot.store.blobs import BlobStore
 from kairos_netboot.values import Arch, Digest
 from tests.images_factory import (

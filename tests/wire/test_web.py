@@ -168,12 +168,57 @@ def test_a_stale_document_is_loud_valid_and_without_secrets(
     play(story)
 
 
-def test_a_report_of_no_present_boot_changes_nothing(play: Callable[[Story], None]) -> None:
+def test_a_second_fetch_of_the_script_does_not_silence_the_installer_at_work(
+    play: Callable[[Story], None],
+) -> None:
+    async def story(site: Served) -> None:
+        _, report = await site.urls()
+        await site.client.post(f"{report}/install-started")
+        await site.script()  # somebody else, or iPXE once more
+        assert (await site.client.post(f"{report}/install-finished")).status == 200
+        assert site.node.state is State.INSTALLED
+
+    play(story)
+
+
+def test_an_install_whose_last_report_is_lost_is_done_all_the_same(
+    play: Callable[[Story], None],
+) -> None:
+    async def story(site: Served) -> None:
+        _, report = await site.urls()
+        await site.client.post(f"{report}/step/written")
+        assert "kernel --name" not in await site.script()
+
+    play(story)
+
+
+def test_a_report_of_before_the_arming_changes_nothing(play: Callable[[Story], None]) -> None:
     async def story(site: Served) -> None:
         _, former = await site.urls()
-        await site.urls()
-        assert (await site.client.post(f"{former}/install-finished")).status == 404
-        assert site.node.state is State.BOOTING
+        await site.client.post(f"{former}/install-finished")
+        site.store.rearm("alpha", NOW)
+        await site.index.load()
+        assert (await site.client.post(f"{former}/ready")).status == 404
+        assert site.node.state is State.ARMED
+
+    play(story)
+
+
+@pytest.mark.parametrize("host", ["a||b${c}", "kairos.reset:80\t", "", "[::1", "x" * 3 + " y"])
+def test_a_strange_host_header_does_not_reach_the_script(
+    play: Callable[[Story], None], host: str
+) -> None:
+    async def story(site: Served) -> None:
+        script = await (await site.get(SCRIPT, Host=host)).text()
+        assert f"http://127.0.0.1:{site.client.port}/boot/" in script
+
+    play(story)
+
+
+def test_a_range_of_too_many_digits_is_no_range(play: Callable[[Story], None]) -> None:
+    async def story(site: Served) -> None:
+        path = f"/boot/{MAC.hyphens}/{site.image.files.kernel.digest.hex}/kernel"
+        assert (await site.get(path, Range="bytes=0-" + "9" * 5000)).status == 200
 
     play(story)
 

@@ -19,10 +19,6 @@ def test_a_good_document_has_no_findings() -> None:
     assert lines(GOOD) == []
 
 
-def test_a_document_is_a_mapping() -> None:
-    assert lines("- users\n") == ["a.yaml:1: a list is here: a document is a mapping (key: value)"]
-
-
 def test_a_key_near_a_known_one_is_told_where_it_stands() -> None:
     assert lines(GOOD + "hostnam:\n  x\n") == [
         "a.yaml:5: hostnam: Kairos knows no such key; nearest: 'hostname'"

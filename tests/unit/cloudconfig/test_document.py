@@ -1,11 +1,11 @@
 import pytest
 
 from kairos_netboot.boot.site import Template
-from kairos_netboot.cloudconfig.document import Additions, build
+from kairos_netboot.cloudconfig.document import build
 from kairos_netboot.cloudconfig.yamlnodes import find, items, parse, to_value
 from kairos_netboot.errors import DocumentProblem
 
-ADDITIONS = Additions(report_url="http://192.0.2.1:8080/reports/00000000000000000000000000000000")
+REPORT_URL = "http://192.0.2.1:8080/reports/00000000000000000000000000000000"
 
 BASE = """\
 #cloud-config
@@ -135,15 +135,15 @@ def templates(*texts: str) -> list[Template]:
 
 
 def findings(*texts: str) -> list[str]:
-    built = build(templates(*texts), VARIABLES, ADDITIONS)
+    built = build(templates(*texts), VARIABLES, REPORT_URL)
     return [str(finding) for finding in built.findings]
 
 
 def test_the_whole_document_of_a_node() -> None:
-    built = build(templates(BASE, NODE), VARIABLES, ADDITIONS)
+    built = build(templates(BASE, NODE), VARIABLES, REPORT_URL)
     expected = (
         GOLDEN.replace("CURL", "curl -sS -m 5 --noproxy '*' -o /dev/null -w '%{http_code}'")
-        .replace("URL", ADDITIONS.report_url)
+        .replace("URL", REPORT_URL)
         .replace("SENTINEL", "84e0c0eafaa95a34")
     )
     assert built.text == expected
@@ -155,7 +155,7 @@ def test_spelling_survives_the_whole_way() -> None:
         "#cloud-config\nmode: 0644\nanswer: yes\nmac: 52:54:00:12:34:56\n"
         "quoted: '0644'\nblock: |-\n  a\n   b\nfolded: >\n  one two\n"
     )
-    built = build(templates(text), {}, ADDITIONS)
+    built = build(templates(text), {}, REPORT_URL)
     assert built.text.startswith(text)
 
 
@@ -167,7 +167,7 @@ def test_later_templates_lie_over_earlier_ones() -> None:
 
 
 def test_our_hooks_follow_the_templates_own() -> None:
-    root = parse(build(templates(BASE), VARIABLES, ADDITIONS).text, "x")
+    root = parse(build(templates(BASE), VARIABLES, REPORT_URL).text, "x")
     names = [to_value(find(entry, "name")) for entry in items(find(root, "stages", "network"))]
     assert names == [None, "kairos-netboot: report ready"]
 
@@ -196,27 +196,27 @@ def test_templates_that_clash_are_told_with_both_places() -> None:
 
 
 def test_an_empty_template_adds_nothing() -> None:
-    empty = build(templates(BASE, "#cloud-config\n# later\n", NODE), VARIABLES, ADDITIONS)
-    assert empty == build(templates(BASE, NODE), VARIABLES, ADDITIONS)
+    empty = build(templates(BASE, "#cloud-config\n# later\n", NODE), VARIABLES, REPORT_URL)
+    assert empty == build(templates(BASE, NODE), VARIABLES, REPORT_URL)
 
 
 def test_a_template_that_is_no_mapping_has_no_document() -> None:
     with pytest.raises(DocumentProblem, match=r"^1\.yaml:2: a list is here: write a mapping"):
-        build(templates("#cloud-config\n- users\n"), {}, ADDITIONS)
+        build(templates("#cloud-config\n- users\n"), {}, REPORT_URL)
 
 
 def test_an_undefined_name_has_no_document() -> None:
     with pytest.raises(DocumentProblem, match=r"^1\.yaml:3: 'node' is undefined"):
-        build(templates("#cloud-config\n\na: {{ node.name }}\n"), {}, ADDITIONS)
+        build(templates("#cloud-config\n\na: {{ node.name }}\n"), {}, REPORT_URL)
 
 
 def test_no_templates_make_a_document_with_errors() -> None:
-    built = build([], {}, ADDITIONS)
+    built = build([], {}, REPORT_URL)
     assert [finding.key for finding in built.errors] == ["users", "install"]
 
 
 def test_errors_are_the_findings_that_must_be_mended() -> None:
-    built = build(templates(BASE), VARIABLES, ADDITIONS)
+    built = build(templates(BASE), VARIABLES, REPORT_URL)
     assert built.errors == ()
     assert [finding.key for finding in built.findings] == ["install.device"]
 

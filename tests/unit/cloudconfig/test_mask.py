@@ -131,3 +131,24 @@ def test_whatever_the_secret_is_it_is_gone_and_the_rest_is_yaml(secret: str) -> 
     parse(shown, "masked")
     if "*" not in secret:
         assert secret not in shown
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "smtp_pass: hunter2",
+        "chpasswd: {list: 'root:hunter2'}",
+        "encryption_key: hunter2",
+        "auth-key: hunter2",
+        "auth: hunter2",
+        "client-key-data: hunter2",
+        "commands: [\"echo 'root:hunter2' | chpasswd\"]",
+    ],
+)
+def test_other_names_for_secrets_are_known_too(line: str) -> None:
+    assert "hunter2" not in mask(f"#cloud-config\n{line}\n", {})
+
+
+def test_a_public_key_stays() -> None:
+    text = "#cloud-config\nusers:\n- name: kairos\n  ssh_authorized_keys: [ssh-ed25519 AAAAC3Nz]\n"
+    assert "AAAAC3Nz" in mask(text, {})

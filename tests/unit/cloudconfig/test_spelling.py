@@ -1,4 +1,4 @@
-from kairos_netboot.cloudconfig.spelling import hint, nearest
+from kairos_netboot.cloudconfig.spelling import hint, hint_or_known, nearest
 
 
 def test_a_slip_finds_the_word_that_was_meant() -> None:
@@ -16,3 +16,9 @@ def test_a_far_word_finds_nothing() -> None:
 
 def test_the_hint_is_ready_to_be_appended() -> None:
     assert hint("user", ["users"]) == "; nearest: 'users'"
+
+
+def test_where_nothing_is_near_all_that_is_known_is_told() -> None:
+    assert hint_or_known("user", ["users", "x"]) == "; nearest: 'users'"
+    assert hint_or_known("zebra", ["users", "x"]) == "; known: users, x"
+    assert hint_or_known("zebra", []) == "; known: none"

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from kairos_netboot.cloudconfig.yamlnodes import (
     MAX_DEPTH,
     find,
+    is_other,
+    kind,
     line_of,
     list_node,
     map_node,
@@ -181,6 +183,16 @@ def test_find_walks_keys_and_positions() -> None:
     assert to_value(find(root, "a", 0, "b")) == "x"
     assert find(root, "a", 1) is None
     assert find(root, "a", "b") is None
+
+
+def test_a_long_text_is_shortened_in_messages() -> None:
+    assert kind(parse("x" * 50, "a")) == "the text '" + "x" * 40 + "…'"
+
+
+@pytest.mark.parametrize(("text", "other"), [("5", True), ("{}", True), ("[]", False), ("", False)])
+def test_nothing_is_no_other_kind_than_the_wanted_one(text: str, other: bool) -> None:
+    assert is_other(parse(text, "a"), yaml.SequenceNode) is other
+    assert not is_other(None, yaml.SequenceNode)
 
 
 def test_made_nodes_are_written_so_that_nobody_misreads_them() -> None:

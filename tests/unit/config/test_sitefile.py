@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kairos_netboot.boot.site import ExitMethod, ImageSource, Template
+from kairos_netboot.boot.site import Compression, ExitMethod, ImageSource, Template
 from kairos_netboot.config.sitefile import load_site
 from kairos_netboot.errors import SiteMistake
 from kairos_netboot.values import Arch, Firmware, Mac
@@ -63,7 +63,7 @@ def test_a_whole_site_is_read(folder: Path) -> None:
             reference=f"oci-archive:{folder}/images/sample.tar",
             arch=Arch.ARM64,
             insecure=True,
-            compression="gzip",
+            compression=Compression.GZIP,
         ),
     }
     server = site.profiles["server"]
@@ -111,7 +111,13 @@ def test_a_mac_may_be_spelt_as_people_spell_it(folder: Path, spelling: str) -> N
         ("insecure: true", "insecure: yes", 6, "write true or false"),
         ("B8-27-EB", "B8-27-E", 27, "no MAC prefix"),
         ("compression: gzip", "compression: lz5", 7, "'lz5' is not known here"),
+        ("kairos/debian:v4.2.0", "Kairos/Debian", 2, "images.plain: 'registry.example/Kairos"),
+        ("images/sample.tar", "images/a:b/c.tar", 4, "images.packed.source: 'b/c.tar' in"),
+        ("[52:54:00:12:34:56, 5254.0012.3457]", "[525400123456, 5254.0012.3456]", 18, "alpha's"),
         ("[console=ttyS1]", '["a\\nb"]', 13, "one line of text"),
+        ("[console=ttyS1]", "[kairos.reset]", 13, "holds 'kairos.reset'"),
+        ("[console=ttyS1]", "[" + "x" * 1001 + "]", 13, "the kernel would cut"),
+        ("plain: registry.example/kairos/debian:v4.2.0", "plain: Foo Bar", 2, "Foo Bar"),
     ],
 )
 def test_a_mistake_is_told_with_file_line_key_and_way_out(

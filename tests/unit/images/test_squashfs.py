@@ -5,10 +5,10 @@ from typing import BinaryIO
 
 import pytest
 
+from kairos_netboot.boot.site import Compression
 from kairos_netboot.errors import ImageProblem, InvalidValue, ToolMissing
 from kairos_netboot.images.squashfs import (
     Builder,
-    Compression,
     Top,
     build,
     choose,

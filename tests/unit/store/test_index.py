@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from kairos_netboot.boot.fleet import Event, Node
 from kairos_netboot.boot.lifecycle import Kind, State
 from kairos_netboot.boot.site import Site
 from kairos_netboot.boot.tokens import BootTokens
+from kairos_netboot.errors import StoreProblem
 from kairos_netboot.store.index import Index
 from kairos_netboot.store.store import Store
 from tests.unit.boot.sample import MAC, PROFILE, SPEC, STRANGER
@@ -99,5 +101,65 @@ def test_where_machines_reach_us_is_remembered(play: Callable[[Story], None]) ->
         index.reached_at("http://192.0.2.2:8080")
         await asyncio.sleep(0.3)
         assert store.server_url() == "http://192.0.2.2:8080"
+
+    play(story)
+
+
+def test_a_report_is_not_acknowledged_while_the_database_fails(
+    play: Callable[[Story], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(index: Index, store: Store) -> None:
+        node = index.fleet.named("alpha")
+        await index.begin_boot(node, BootTokens("a" * 32), "begun")
+        index.note(node, Kind.FILE, "kernel")
+        whole = store.record
+
+        def fail(events: object) -> list[Node]:
+            raise StoreProblem("the disk is full")
+
+        monkeypatch.setattr(store, "record", fail)
+        reports = [index.report(node, Kind.INSTALL_FINISHED, "end", f"s{i}") for i in range(3)]
+        answers = await asyncio.gather(*reports, return_exceptions=True)
+        assert [type(answer) for answer in answers] == [StoreProblem] * 3
+        monkeypatch.setattr(store, "record", whole)
+        after = await index.report(node, Kind.INSTALL_FINISHED, "end", "s0")
+        assert after.state is State.INSTALLED
+        texts = [event.text for event in store.timeline(node.id)]
+        assert texts[-2:] == ["kernel", "end"]
+
+    play(story)
+
+
+def test_the_writer_outlives_a_database_that_fails(
+    play: Callable[[Story], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kairos_netboot.store.index._RETRY_SECONDS", 0.05)
+
+    async def story(index: Index, store: Store) -> None:
+        node = index.fleet.named("alpha")
+        whole, failed = store.record, []
+
+        def fail_once(events: Sequence[tuple[Event, str | None]]) -> list[Node]:
+            monkeypatch.setattr(store, "record", whole)
+            failed.append(events)
+            raise StoreProblem("locked")
+
+        monkeypatch.setattr(store, "record", fail_once)
+        index.note(node, Kind.FILE, "kernel")
+        await asyncio.sleep(0.8)
+        assert failed
+        assert store.timeline(node.id)[-1].text == "kernel"
+
+    play(story)
+
+
+def test_the_same_news_again_and_again_are_one_line(play: Callable[[Story], None]) -> None:
+    async def story(index: Index, store: Store) -> None:
+        node = index.fleet.named("alpha")
+        for number in range(100):
+            index.note(node, Kind.LOADER, "TFTP: fetched", f"once-{number}")
+        await asyncio.sleep(0.3)
+        kinds = [event.kind for event in store.timeline(node.id)]
+        assert kinds.count(Kind.LOADER) == 1
 
     play(story)

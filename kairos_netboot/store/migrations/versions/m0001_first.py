@@ -20,7 +20,7 @@ def upgrade() -> None:
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("boots", sa.Integer, nullable=False),
         sa.Column("document_key", sa.Text, nullable=False),
-        sa.Column("report_key", sa.Text, nullable=False),
+        sa.Column("report_keys", sa.JSON, nullable=False),
         sa.Column("facts", sa.JSON, nullable=False),
     )
     op.create_table(
@@ -31,6 +31,7 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_macs_node", "macs", ["node"])
+    op.create_table("settled_macs", sa.Column("mac", sa.Text, primary_key=True))
     op.create_table(
         "events",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -65,5 +66,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("settings", "profiles", "images", "events", "macs", "nodes"):
+    for table in ("settings", "profiles", "images", "events", "settled_macs", "macs", "nodes"):
         op.drop_table(table)
