@@ -204,7 +204,7 @@ def test_a_report_of_before_the_arming_changes_nothing(play: Callable[[Story], N
     play(story)
 
 
-@pytest.mark.parametrize("host", ["a||b${c}", "kairos.reset:80\t", "", "[::1", "x" * 3 + " y"])
+@pytest.mark.parametrize("host", ["a||b${c}", "", "[::1", "xxx y"])
 def test_a_strange_host_header_does_not_reach_the_script(
     play: Callable[[Story], None], host: str
 ) -> None:
