@@ -90,7 +90,7 @@ class _Reader:
             reference = references.parse(at.text())
         except InvalidValue as error:
             raise at.mistake(str(error)) from None
-        if isinstance(reference, references.ArchiveReference | references.LayoutReference):
+        if not isinstance(reference, references.RegistryReference):
             return str(replace(reference, path=(self.folder / reference.path).absolute()))
         return at.text()
 
