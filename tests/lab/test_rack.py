@@ -159,11 +159,13 @@ def test_every_exit_method_leads_to_the_disk(
         for method in methods:
             setting = f"    exit: {{{firmware}: {method}}}\n"
             assert "exit changed" in rack.apply({"delta": delta}, setting)
+            known = len(rack.timeline("delta"))
             time.sleep(2)  # the server looks for what others wrote twice a second
             restart({"delta": delta})
-            said = [e.text for e in rack.timeline("delta") if e.kind is Kind.LEFT_ALONE]
+            # Not the last line: OVMF goes on to HTTP Boot before its disk, and is left alone again.
+            said = [e.text for e in rack.timeline("delta")[known:] if e.kind is Kind.LEFT_ALONE]
             expected = "after our silence" if method == "silence" else f"for the disk ({method})"
-            assert expected in said[-1]
+            assert any(expected in text for text in said)
 
 
 def test_a_node_that_never_reports_is_stopped_after_three_starts(
