@@ -20,7 +20,7 @@ CHUNK = 1 << 20
 
 
 class BlobStore:
-    """`root/sha256/<hex>` for the blobs, `root/work/` for what is still being made.
+    """Below its root: `sha256/<hex>` for the blobs, `work` for what is still being made.
 
     What a killed process left in `work` is swept when the next store opens. Each entry there is
     locked by its maker, and the kernel drops a dead process's locks.
