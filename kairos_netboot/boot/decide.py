@@ -47,7 +47,7 @@ def decide(fleet: Fleet, mac: Mac, firmware: Firmware | None, arch: Arch | None)
             f"stopped until `kairos-netboot nodes reinstall {node.name}`"
         )
         return _disk(node, profile, firmware, reason, brake=True)
-    return _install(fleet, node, profile, arch)
+    return _install(fleet, node, profile, firmware, arch)
 
 
 _WHY_DISK = {
@@ -81,7 +81,9 @@ def exit_method(node: Node, profile: Profile, firmware: Firmware | None) -> Exit
     return own.get(firmware) or profile.exits.get(firmware) or DEFAULT_EXITS[firmware]
 
 
-def _install(fleet: Fleet, node: Node, profile: Profile, arch: Arch | None) -> Decision:
+def _install(
+    fleet: Fleet, node: Node, profile: Profile, firmware: Firmware | None, arch: Arch | None
+) -> Decision:
     image = fleet.images.get(profile.image)
     if image is None:
         return _nothing(
@@ -89,9 +91,20 @@ def _install(fleet: Fleet, node: Node, profile: Profile, arch: Arch | None) -> D
             f"image '{profile.image}' of profile '{profile.name}' is not here: "
             "`kairos-netboot apply` the site file again",
         )
-    if arch is not None and arch is not image.facts.arch:
-        return _nothing(
-            node, f"{node.name} is {arch}, its image '{image.name}' is {image.facts.arch}"
-        )
+    if misfit := _misfit(node, image, firmware, arch):
+        return _nothing(node, misfit)
     reason = f"{node.name} is {node.state}: profile '{profile.name}' installs '{image.name}'"
     return Decision(outcome=Outcome.INSTALL, reason=reason, node=node, profile=profile, image=image)
+
+
+def _misfit(node: Node, image: Image, firmware: Firmware | None, arch: Arch | None) -> str:
+    """Why this machine cannot start this image; empty: nothing is known against it."""
+    if arch is not None and arch is not image.facts.arch:
+        return f"{node.name} is {arch}, its image '{image.name}' is {image.facts.arch}"
+    if firmware is Firmware.UEFI and image.facts.efi_stub is False:
+        # On UEFI, iPXE hands the kernel to the firmware as a program.
+        return (
+            f"{node.name} has UEFI firmware, which cannot start the kernel of '{image.name}': "
+            "it has no EFI stub (CONFIG_EFI_STUB)"
+        )
+    return ""

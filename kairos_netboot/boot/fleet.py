@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ..errors import InvalidValue, UnknownName
@@ -64,6 +64,7 @@ class Fleet:
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     images: Mapping[str, Image] = field(default_factory=dict)
     vendor_recipes: Mapping[str, str] = field(default_factory=dict)
+    former: Mapping[str, Image] = field(default_factory=dict)  # each image's version before
     by_mac: Mapping[Mac, Node] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -89,4 +90,4 @@ class Fleet:
     def with_node(self, node: Node) -> Fleet:
         """The same fleet with one node replaced or added."""
         others = tuple(n for n in self.nodes if n.id != node.id)
-        return Fleet((*others, node), self.profiles, self.images, self.vendor_recipes)
+        return replace(self, nodes=(*others, node))

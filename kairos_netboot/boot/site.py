@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -59,6 +59,8 @@ class ImageFacts:
     model: str = ""
     version: str = ""
     kernel_version: str = ""
+    efi_stub: bool | None = None  # whether UEFI firmware can start the kernel; None: not known
+    made_of: str = ""  # the image's digest, where the boot files were made elsewhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,16 +69,60 @@ class BootFiles:
     initrd: Blob
     rootfs: Blob
 
+    def __iter__(self) -> Iterator[Blob]:
+        yield from (self.kernel, self.initrd, self.rootfs)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
-    """An operating-system image known here. `digest` is its manifest's."""
+class ImageSource:
+    """Where an image is taken from, and how."""
 
     name: str
     reference: str
+    arch: Arch = Arch.AMD64
+    insecure: bool = False  # plain HTTP to its registry
+    compression: Compression = Compression.AUTO
+    verify_key: str = ""  # the public key, as PEM, that must have signed it; empty: not asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """The container image itself, as kept to be a registry for the nodes. `blobs`: its config
+    and its layers."""
+
+    media_type: str
+    manifest: Blob
+    blobs: tuple[Blob, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """An operating-system image known here. `digest` is its manifest's; `content` None where it
+    came as boot files and not as a container image."""
+
+    name: str
+    source: ImageSource
     digest: Digest
     facts: ImageFacts
     files: BootFiles
+    content: Content | None = None
+
+    def blobs(self) -> Iterator[Blob]:
+        """All that has to be kept for it."""
+        yield from self.files
+        if self.content is not None:
+            yield self.content.manifest
+            yield from self.content.blobs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryHost:
+    """How a registry is reached. `mirrors` are asked first, in this order."""
+
+    host: str
+    mirrors: tuple[str, ...] = ()
+    ca: str = ""  # the PEM file of the authority that signed its certificate; empty: the system's
+    insecure: bool = False  # plain HTTP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,17 +159,6 @@ class NodeSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageSource:
-    """Where the site file takes an image from."""
-
-    name: str
-    reference: str
-    arch: Arch = Arch.AMD64
-    insecure: bool = False  # plain HTTP to its registry
-    compression: Compression = Compression.AUTO
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """The whole site file."""
 
@@ -131,3 +166,4 @@ class Site:
     profiles: Mapping[str, Profile]
     nodes: Mapping[str, NodeSpec]
     vendor_recipes: Mapping[str, str] = field(default_factory=dict)  # MAC prefix → recipe
+    registries: Mapping[str, RegistryHost] = field(default_factory=dict)

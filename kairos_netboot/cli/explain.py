@@ -101,7 +101,7 @@ def _install(
     built = document_for(fleet, node, urls, _NO_TOKENS.report)
     script, document = load_scripts().install(plan), built.text
     if not show_secrets:
-        document = mask(document, variables_of(profile, node.spec))
+        document = mask(document, variables_of(profile, node.spec, urls))
     yield from _section("script", _without_tokens(script))
     yield from _section("document", _without_tokens(document))
     for finding in built.findings:

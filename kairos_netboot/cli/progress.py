@@ -10,13 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TransferSpeedColumn
 from rich.progress import Progress as Bars
 
-from ..images.progress import Progress
-
-Told = Callable[[Progress], None]
+from ..images.progress import Progress, Tell
 
 
 @contextmanager
-def progress() -> Iterator[Told]:
+def progress() -> Iterator[Tell]:
     if sys.stderr.isatty():
         with _bars() as bars:
             yield _on_bars(bars)
@@ -34,24 +32,30 @@ def _bars() -> Bars:
     )
 
 
-def _on_bars(bars: Bars) -> Told:
+def _on_bars(bars: Bars) -> Tell:
     """One bar for each step, in the order they begin."""
     tasks: dict[str, TaskID] = {}
 
-    def told(news: Progress) -> None:
+    def tell(news: Progress | str) -> None:
+        if isinstance(news, str):
+            bars.console.print(news, markup=False, highlight=False)
+            return
         if news.step not in tasks:
             tasks[news.step] = bars.add_task(news.step, total=news.total)
         bars.update(tasks[news.step], completed=news.done, total=news.total)
 
-    return told
+    return tell
 
 
-def _in_lines(say: Callable[[str], None]) -> Told:
+def _in_lines(say: Callable[[str], None]) -> Tell:
     """One line when a step begins, one when it has all its bytes: a log stays readable."""
     begun: set[str] = set()
     ended: set[str] = set()
 
-    def told(news: Progress) -> None:
+    def tell(news: Progress | str) -> None:
+        if isinstance(news, str):
+            say(news)
+            return
         if news.step not in begun:
             begun.add(news.step)
             say(f"{news.step} …")
@@ -59,4 +63,4 @@ def _in_lines(say: Callable[[str], None]) -> Told:
             ended.add(news.step)
             say(f"{news.step}: {news.done / 1e6:.1f} MB")
 
-    return told
+    return tell

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +15,7 @@ from ..cloudconfig.for_node import checked_document
 from ..config.resources import load_recipes
 from ..config.sitefile import load_site
 from ..errors import DocumentProblem, SiteMistake
-from ..images.progress import Progress
+from ..images.progress import Tell
 from ..images.pull import add_image
 from ..store.store import Store
 from .app import Common, opened, say
@@ -32,10 +31,8 @@ def apply(
     site = load_site(site_file, load_recipes().recipes)
     warnings = check_documents(site)
     with opened(common.state) as store:
-        with progress() as told:
-            images = fetch_missing(site, store, told)
-        for image in images:
-            store.add_image(image)
+        with progress() as tell:
+            images = fetch_missing(site, store, tell)
         lines = [f"image {image.name}: added, {image.digest}" for image in images]
         lines += store.apply(site, datetime.now(UTC))
     for line in lines or ["nothing to change"]:
@@ -67,32 +64,13 @@ def check_documents(site: Site) -> list[str]:
 _ANY_TOKEN = BootTokens("0" * 32).report
 
 
-def fetch_missing(site: Site, store: Store, told: Callable[[Progress], None]) -> list[Image]:
-    """The images that the site names and the store lacks, or has from another source."""
+def fetch_missing(site: Site, store: Store, tell: Tell) -> list[Image]:
+    """Add the images that the site names and the store lacks, or has from another source."""
     known = store.fleet().images
 
     def is_here(source: ImageSource) -> bool:
         image = known.get(source.name)
-        return (
-            image is not None
-            and image.reference == source.reference
-            and image.facts.arch is source.arch
-            and all(
-                store.blobs.has(blob.digest)
-                for blob in (image.files.kernel, image.files.initrd, image.files.rootfs)
-            )
-        )
+        return image is not None and image.source == source and store.is_whole(image)
 
-    return [
-        add_image(
-            source.reference,
-            name=source.name,
-            store=store.blobs,
-            insecure=source.insecure,
-            arch=source.arch,
-            compression=source.compression,
-            progress=told,
-        )
-        for source in site.images.values()
-        if not is_here(source)
-    ]
+    missing = [source for source in site.images.values() if not is_here(source)]
+    return [add_image(source, store, site.registries, tell) for source in missing]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +18,7 @@ from ..boot.site import (
     ImageSource,
     NodeSpec,
     Profile,
+    RegistryHost,
     Site,
     Template,
 )
@@ -25,6 +26,8 @@ from ..cloudconfig.spelling import hint, hint_or_known
 from ..cloudconfig.yamlnodes import parse
 from ..errors import InvalidValue, SiteMistake
 from ..images import reference as references
+from ..images.reference import registry_host
+from ..images.signature import load_public_key
 from ..values import Arch, Firmware, Mac
 from .located import Located
 
@@ -39,8 +42,15 @@ def load_site(path: Path, recipes: Iterable[str]) -> Site:
 
     `recipes`: the names that a node's `recipe` may have.
     """
+    return load_with_files(path, recipes)[0]
+
+
+def load_with_files(path: Path, recipes: Iterable[str]) -> tuple[Site, dict[str, str]]:
+    """As load_site; and every file that was read, by the path the site file gives it."""
     reader = _Reader(folder=path.parent, recipes=tuple(sorted(recipes)))
-    return reader.site(Located(node=parse(_read(path), str(path), SiteMistake)))
+    text = _read(path)
+    site = reader.site(Located(node=parse(text, str(path), SiteMistake)))
+    return site, {path.name: text, **reader.files}
 
 
 def _read(path: Path) -> str:
@@ -56,10 +66,12 @@ def _read(path: Path) -> str:
 class _Reader:
     folder: Path
     recipes: tuple[str, ...]
-    owners: dict[Mac, tuple[str, Located]] = field(default_factory=dict)  # filled while reading
+    # Filled while reading:
+    owners: dict[Mac, tuple[str, Located]] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
 
     def site(self, root: Located) -> Site:
-        fields = root.fields("images", "profiles", "nodes", "vendor-recipes")
+        fields = root.fields("registries", "images", "profiles", "nodes", "vendor-recipes")
         images = {name: self._image(name, at) for name, at in _named(fields, "images")}
         profiles = {
             name: self._profile(name, at, images) for name, at in _named(fields, "profiles")
@@ -70,18 +82,22 @@ class _Reader:
             profiles=profiles,
             nodes=nodes,
             vendor_recipes=self._vendors(fields.get("vendor-recipes")),
+            registries={
+                host: self._registry(host, at) for host, at in _named(fields, "registries")
+            },
         )
 
     def _image(self, name: str, at: Located) -> ImageSource:
         if not at.empty and isinstance(at.value(), str):
             return ImageSource(name=name, reference=self._reference(at))
-        fields = at.fields("source", "arch", "insecure", "compression")
+        fields = at.fields("source", "platform", "insecure", "compression", "verify")
         return ImageSource(
             name=name,
             reference=self._reference(_required(at, fields, "source")),
-            arch=_choice(fields, "arch", Arch.AMD64),
+            arch=_platform(fields.get("platform")),
             insecure=fields["insecure"].flag() if "insecure" in fields else False,
             compression=_choice(fields, "compression", Compression.AUTO),
+            verify_key=self._key(fields["verify"]) if "verify" in fields else "",
         )
 
     def _reference(self, at: Located) -> str:
@@ -90,9 +106,31 @@ class _Reader:
             reference = references.parse(at.text())
         except InvalidValue as error:
             raise at.mistake(str(error)) from None
-        if not isinstance(reference, references.RegistryReference):
-            return str(replace(reference, path=(self.folder / reference.path).absolute()))
-        return at.text()
+        if isinstance(reference, references.RegistryReference):
+            return at.text()
+        return str(references.anchored(reference, self.folder))
+
+    def _key(self, at: Located) -> str:
+        """The text of a public key beside the site file."""
+        text = self._text(at)
+        try:
+            load_public_key(text, at.text())
+        except InvalidValue as error:
+            raise at.mistake(str(error)) from None
+        return text
+
+    def _registry(self, host: str, at: Located) -> RegistryHost:
+        fields = at.fields("mirrors", "ca", "insecure")
+        mirrors = tuple(mirror.text() for mirror in _texts(fields.get("mirrors")))
+        ca = ""
+        if "ca" in fields:
+            self._text(fields["ca"])
+            ca = str((self.folder / fields["ca"].text()).absolute())
+        insecure = fields["insecure"].flag() if "insecure" in fields else False
+        try:
+            return registry_host(host, mirrors=mirrors, ca=ca, insecure=insecure)
+        except InvalidValue as error:
+            raise at.mistake(str(error)) from None
 
     def _profile(self, name: str, at: Located, images: Mapping[str, object]) -> Profile:
         fields = at.fields("image", "action", "cloud-config", "kernel-args", "variables", "exit")
@@ -107,9 +145,14 @@ class _Reader:
         )
 
     def _template(self, at: Located) -> Template:
+        return Template(name=at.text(), text=self._text(at))
+
+    def _text(self, at: Located) -> str:
+        """What is in the file that is named here."""
         path = self.folder / at.text()
         try:
-            return Template(name=at.text(), text=path.read_text(encoding="utf-8"))
+            text = self.files[at.text()] = path.read_text(encoding="utf-8")
+            return text
         except UnicodeDecodeError:
             raise at.mistake(f"{path} is no UTF-8 text: save it as UTF-8") from None
         except OSError as error:
@@ -165,6 +208,14 @@ def _required(at: Located, fields: Mapping[str, Located], key: str) -> Located:
 def _choice(fields: Mapping[str, Located], key: str, default: _Word) -> _Word:
     words = type(default)
     return words(fields[key].choice(*words)) if key in fields else default
+
+
+def _platform(at: Located | None) -> Arch:
+    """`amd64` or, as container tools say it, `linux/amd64`."""
+    if at is None:
+        return Arch.AMD64
+    text = at.text().removeprefix("linux/")
+    return Arch(text) if text in set(Arch) else Arch(at.choice(*Arch))
 
 
 def _one_of(at: Located, known: Mapping[str, object], what: str) -> str:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import IO, Self, cast
 
 from ..errors import ImageProblem
 from ..store.blobs import CHUNK
-from .streams import HashingReader, StoredLayer, verified
+from .streams import MAX_UNPACKED, HashingReader, Readable, StoredLayer, verified
 from .tree import Fresh, Inode, Kind, find, make_directories, new_root, prune
 
 # OCI image specification, "Whiteouts". Names that begin with two marks are AUFS's own files.
-_WHITEOUT = ".wh."
-_OPAQUE = ".wh..wh..opq"
+WHITEOUT = ".wh."
+OPAQUE = ".wh..wh..opq"
 
 MAX_ENTRIES = 1_000_000
+MAX_WORDS = 256 << 20  # a Kairos image of 40,000 files has 4 MiB
 _MAX_DEPTH = 255  # no path of 4096 bytes that a person made is deeper
 _MAX_NAME = 255  # Linux: NAME_MAX
 _MAX_TARGET = 4095  # Linux: PATH_MAX and its NUL
@@ -52,11 +52,37 @@ def index_layers(
     report: Callable[[StoredLayer, int], None] = lambda layer, count: None,
 ) -> Inode:
     """The merged tree of all layers, every digest checked; or ImageProblem."""
-    root, entries = new_root(), 0
+    root, bounds = new_root(), Bounds()
     for place, stored in enumerate(layers):
         with verified(stored, partial(report, stored)) as tar:
-            entries += _apply(root, place, tar, MAX_ENTRIES - entries)
+            _apply(root, place, tar, bounds)
     return root
+
+
+class Bounds:
+    """What all layers of an image may hold together: no image takes all memory, or all night."""
+
+    def __init__(self) -> None:
+        self._entries = self._size = self._words = 0
+
+    def admit(self, member: tarfile.TarInfo) -> None:
+        """Count an entry; raises ImageProblem for the one that is too much."""
+        self._entries += 1
+        self._size += max(0, member.size)  # of a sparse file: with its holes
+        self._words += len(member.name) + len(member.linkname)
+        self._words += sum(len(key) + len(text) for key, text in member.pax_headers.items())
+        if self._entries > MAX_ENTRIES:
+            raise ImageProblem(f"more than {MAX_ENTRIES} entries: not an image to boot")
+        if self._size > MAX_UNPACKED:
+            raise ImageProblem(
+                f"with '{member.name}' it has more than {MAX_UNPACKED >> 30} GiB:"
+                " not an image to boot"
+            )
+        if self._words > MAX_WORDS:
+            raise ImageProblem(
+                f"with '{member.name}' it has more than {MAX_WORDS >> 20} MiB of names, links and"
+                " attributes: not an image to boot"
+            )
 
 
 class _StrictInfo(tarfile.TarInfo):
@@ -66,26 +92,34 @@ class _StrictInfo(tarfile.TarInfo):
     def fromtarfile(cls, tar: tarfile.TarFile) -> Self:
         try:
             return super().fromtarfile(tar)
+        except tarfile.EmptyHeaderError:  # type: ignore[attr-defined]
+            # A layer of no bytes at all is an empty one; tarfile would miss its end marks.
+            raise tarfile.EOFHeaderError("it ends too soon") from None  # type: ignore[attr-defined]
         except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
             raise tarfile.ReadError(f"{error} at byte {tar.offset} of its tar") from None
 
     def _proc_member(self, tar: tarfile.TarFile) -> Self:  # the documented hook of tarfile
         if self.type in _LONG_HEADERS and self.size > _MAX_HEADER:
             raise tarfile.ReadError(f"a header of {self.size} bytes")
-        return cast(Self, super()._proc_member(tar))  # type: ignore[misc]
+        try:
+            return cast(Self, super()._proc_member(tar))  # type: ignore[misc]
+        except ValueError:  # a number, or a table of a sparse file, that is none
+            raise tarfile.ReadError(
+                f"a senseless header at byte {self.offset} of its tar"
+            ) from None
 
 
-class _Forward:
+class Forward:
     """A stream as a file for tarfile, whose own stream mode copies its buffer at every header."""
 
-    def __init__(self, stream: HashingReader) -> None:
-        self._buffered = io.BufferedReader(stream, CHUNK)
+    def __init__(self, stream: Readable) -> None:
+        self._buffered = io.BufferedReader(cast(io.RawIOBase, stream), CHUNK)
         self._position = 0
 
     def tell(self) -> int:
         return self._position
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         data = self._buffered.read(size)
         self._position += len(data)
         return data
@@ -98,29 +132,39 @@ class _Forward:
                 raise tarfile.ReadError("unexpected end of data")
 
 
-def _apply(root: Inode, place: int, stream: HashingReader, budget: int) -> int:
-    """Put one layer on top of `root`; returns how many entries it had."""
-    fresh: Fresh = defaultdict(set)
-    count = 0
-    forward = cast(IO[bytes], _Forward(stream))
-    with tarfile.open(fileobj=forward, mode="r:", tarinfo=_StrictInfo) as tar:
-        while (member := tar.next()) is not None:
+def members(stream: Readable, bounds: Bounds) -> Iterator[tuple[tarfile.TarInfo, Forward]]:
+    """Each entry of a layer's tar, and the stream that stands at its first byte of data."""
+    forward = Forward(stream)
+    file = cast(IO[bytes], forward)
+    # Names are bytes: by default tarfile reads them in the locale's encoding.
+    with tarfile.open(fileobj=file, mode="r:", tarinfo=_StrictInfo, encoding="utf-8") as tar:
+        member = tar.next()
+        while member is not None:
             tar.members = []  # type: ignore[attr-defined]  # it would keep every header
-            count += 1
-            if count > budget:
-                raise ImageProblem(f"more than {MAX_ENTRIES} entries: not an image to boot")
-            _apply_member(root, place, member, fresh)
-    return count
+            bounds.admit(member)
+            yield member, forward
+            forward.seek(tar.offset)
+            try:
+                member = _StrictInfo.fromtarfile(tar)
+            except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+                member = None
+
+
+def _apply(root: Inode, place: int, stream: HashingReader, bounds: Bounds) -> None:
+    """Put one layer on top of `root`."""
+    fresh = Fresh()
+    for member, _ in members(stream, bounds):
+        _apply_member(root, place, member, fresh)
 
 
 def _apply_member(root: Inode, place: int, member: tarfile.TarInfo, fresh: Fresh) -> None:
-    names = _names(member.name, member.name)
+    names = split_name(member.name, member.name)
     if not names:
         if member.isdir():
-            _describe(root, member)
+            describe(root, member)
         return
     parents, name = names[:-1], names[-1]
-    if name.startswith(_WHITEOUT):
+    if name.startswith(WHITEOUT):
         parent = find(root, "/".join(parents))
         if parent is not None:
             _apply_whiteout(parent.inode, name, member.name, fresh)
@@ -131,12 +175,12 @@ def _apply_member(root: Inode, place: int, member: tarfile.TarInfo, fresh: Fresh
 
 
 def _apply_whiteout(parent: Inode, name: str, entry: str, fresh: Fresh) -> None:
-    if name == _OPAQUE:
+    if name == OPAQUE:
         prune(parent, fresh)
         return
-    if name.startswith(_WHITEOUT * 2):
+    if name.startswith(WHITEOUT * 2):
         return
-    victim = name.removeprefix(_WHITEOUT)
+    victim = name.removeprefix(WHITEOUT)
     if victim in ("", ".", ".."):
         raise ImageProblem(f"'{entry}' is a whiteout of nothing")
     child = parent.children.get(victim)
@@ -151,19 +195,24 @@ def _put(root: Inode, parent: Inode, name: str, place: int, member: tarfile.TarI
     if member.islnk():
         parent.children[name] = _link_target(root, member)
         return
-    kind = _KINDS.get(member.type)
-    if kind is None:
-        raise ImageProblem(f"'{member.name}' is of the unknown type {member.type!r}")
+    kind = kind_of(member)
     present = parent.children.get(name)
     if kind is Kind.DIRECTORY and present is not None and present.kind is Kind.DIRECTORY:
-        _describe(present, member)
+        describe(present, member)
         return
-    parent.children[name] = _inode(kind, place, member)
+    parent.children[name] = new_inode(kind, place, member)
+
+
+def kind_of(member: tarfile.TarInfo) -> Kind:
+    """Of what is no hard link."""
+    if member.type not in _KINDS:
+        raise ImageProblem(f"'{member.name}' is of the unknown type {member.type!r}")
+    return _KINDS[member.type]
 
 
 def _link_target(root: Inode, member: tarfile.TarInfo) -> Inode:
     """The inode that a hard link shares; it keeps it even if the target is replaced later."""
-    names = _names(member.linkname, member.name)
+    names = split_name(member.linkname, member.name)
     parent = find(root, "/".join(names[:-1]))
     inode = parent.inode.children.get(names[-1]) if parent and names else None
     if inode is None or inode.kind is Kind.DIRECTORY:
@@ -171,9 +220,9 @@ def _link_target(root: Inode, member: tarfile.TarInfo) -> Inode:
     return inode
 
 
-def _inode(kind: Kind, place: int, member: tarfile.TarInfo) -> Inode:
+def new_inode(kind: Kind, place: int, member: tarfile.TarInfo) -> Inode:
     inode = Inode(kind=kind, layer=place)
-    _describe(inode, member)
+    describe(inode, member)
     match kind:
         case Kind.FILE:
             inode.offset, inode.size = member.offset_data, member.size
@@ -191,7 +240,7 @@ def _inode(kind: Kind, place: int, member: tarfile.TarInfo) -> Inode:
     return inode
 
 
-def _describe(inode: Inode, member: tarfile.TarInfo) -> None:
+def describe(inode: Inode, member: tarfile.TarInfo) -> None:
     if not 0 <= member.uid <= _MAX_ID or not 0 <= member.gid <= _MAX_ID:
         raise ImageProblem(f"'{member.name}' belongs to {member.uid}:{member.gid}: no such owner")
     inode.mode, inode.uid, inode.gid = member.mode & 0o7777, member.uid, member.gid
@@ -223,7 +272,7 @@ def _extents(member: tarfile.TarInfo) -> tuple[tuple[int, int], ...] | None:
     return extents
 
 
-def _names(path: str, entry: str) -> list[str]:
+def split_name(path: str, entry: str) -> list[str]:
     """The names in a path of the tar. An absolute one counts from the image's root."""
     names = [name for name in path.split("/") if name not in ("", ".")]
     if ".." in names:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -29,7 +29,8 @@ _LAYER_STEMS = (
     "application/vnd.docker.image.rootfs.diff.tar",
     "application/vnd.docker.image.rootfs.foreign.diff.tar",
 )
-_REF_NAME = "org.opencontainers.image.ref.name"
+REF_NAME = "org.opencontainers.image.ref.name"
+_FULL_NAME = "io.containerd.image.name"  # of `docker save` and `buildx build --output type=oci`
 
 
 class LayerFormat(StrEnum):
@@ -48,19 +49,33 @@ class Descriptor:
     digest: Digest
     size: int
     platform: str = ""
-    tag: str = ""
+    artifact_type: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a layout's index.json calls it: tags, or full names, as some tools write."""
+        return tuple(filter(None, (self.annotations.get(key) for key in (REF_NAME, _FULL_NAME))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Index:
+    digest: Digest
     manifests: tuple[Descriptor, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
+    """`data`: its very bytes. `subject`: the manifest it is attached to, as signatures are."""
+
     digest: Digest
+    data: bytes
+    media_type: str
     config: Descriptor
     layers: tuple[Descriptor, ...]
+    artifact_type: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    subject: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +96,7 @@ def parse(data: bytes) -> Index | Manifest:
     document = _load(data)
     media_type = document.get("mediaType")
     if media_type in INDEX_TYPES or (not media_type and "manifests" in document):
-        return Index(manifests=_descriptors(document, "manifests"))
+        return Index(digest=Digest.of(data), manifests=_descriptors(document, "manifests"))
     if media_type in MANIFEST_TYPES or (not media_type and "layers" in document):
         return _manifest(data, document)
     if document.get("schemaVersion") == 1:
@@ -102,17 +117,6 @@ def choose(index: Index, arch: Arch) -> Descriptor:
     known = {d.platform for d in index.manifests} - {"", "unknown/unknown"}
     offered = ", ".join(sorted(known)) or "none"
     raise ImageProblem(f"it has no image for {wanted}: it offers {offered}")
-
-
-def select_tag(index: Index, tag: str) -> Index:
-    """A layout's entries of that name; without a name, all if they have only one name."""
-    tags = sorted({d.tag for d in index.manifests})
-    if not tag and len(tags) > 1:
-        raise ImageProblem(f"it holds several images: add one of :{', :'.join(filter(None, tags))}")
-    chosen = tuple(d for d in index.manifests if not tag or d.tag == tag)
-    if not chosen:
-        raise ImageProblem(f"it holds no image '{tag}': it has {', '.join(tags) or 'none'}")
-    return Index(manifests=chosen)
 
 
 def layers_of(manifest: Manifest, config: bytes, arch: Arch) -> tuple[Layer, ...]:
@@ -155,7 +159,18 @@ def _manifest(data: bytes, document: Document) -> Manifest:
     if not 1 <= len(layers) <= MAX_LAYERS:
         raise ImageProblem(f"it has {len(layers)} layers: an image has 1 to {MAX_LAYERS}")
     config = _descriptor(document.get("config"))
-    return Manifest(digest=Digest.of(data), config=config, layers=layers)
+    subject = document.get("subject")
+    return Manifest(
+        digest=Digest.of(data),
+        data=data,
+        media_type=str(document.get("mediaType") or MANIFEST_TYPES[0]),
+        config=config,
+        layers=layers,
+        # OCI 1.1: without an artifactType, the config's media type says what it is.
+        artifact_type=str(document.get("artifactType") or config.media_type),
+        annotations=_annotations(document),
+        subject=_descriptor(subject).digest if subject else None,
+    )
 
 
 def _descriptors(document: Document, key: str) -> tuple[Descriptor, ...]:
@@ -171,14 +186,19 @@ def _descriptor(entry: object) -> Descriptor:
     size = entry.get("size")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise ImageProblem("its manifest has a descriptor without a size")
-    annotations = entry.get("annotations")
     return Descriptor(
         media_type=str(entry.get("mediaType", "")),
         digest=_digest(entry.get("digest")),
         size=size,
         platform=_platform(entry.get("platform")),
-        tag=str(annotations.get(_REF_NAME, "")) if isinstance(annotations, dict) else "",
+        artifact_type=str(entry.get("artifactType", "")),
+        annotations=_annotations(entry),
     )
+
+
+def _annotations(document: Document) -> dict[str, str]:
+    found = document.get("annotations")
+    return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
 
 
 def _digest(value: object) -> Digest:

@@ -21,7 +21,7 @@ _TYPES = {
     Kind.BLOCK: tarfile.BLKTYPE,
     Kind.FIFO: tarfile.FIFOTYPE,
 }
-_END = bytes(2 * tarfile.BLOCKSIZE)
+END = bytes(2 * tarfile.BLOCKSIZE)
 
 
 def content_size(root: Inode) -> int:
@@ -45,7 +45,7 @@ def contents(
             position = 0
             for inode in sorted(by_layer[place], key=lambda inode: inode.offset):
                 _skip(tar, inode.offset - position)
-                yield inode, _chunks(layers[place].layer, tar, inode)
+                yield inode, _named_chunks(layers[place].layer, tar, inode)
                 position = inode.offset + _stored_size(inode)
 
 
@@ -69,13 +69,13 @@ def write_tar(
     Files named in `copies` are written there as well.
     """
     names, links = _names(root)
-    out.write(_header(".", root))
+    out.write(header(".", root))
     for inode, path in names.items():
         if inode.kind is not Kind.FILE:
-            out.write(_header(path, inode))
+            out.write(header(path, inode))
     written = 0
     for inode, chunks in contents(layers, [i for i in names if i.kind is Kind.FILE]):
-        out.write(_header(names[inode], inode))
+        out.write(header(names[inode], inode))
         copy = copies.get(inode)
         for chunk in chunks:
             out.write(chunk)
@@ -85,8 +85,8 @@ def write_tar(
             report(written)
         out.write(bytes(-inode.size % tarfile.BLOCKSIZE))
     for path, inode in links:
-        out.write(_link_header(path, names[inode]))
-    out.write(_END)
+        out.write(link_header(path, names[inode]))
+    out.write(END)
 
 
 def _names(root: Inode) -> tuple[dict[Inode, str], list[tuple[str, Inode]]]:
@@ -101,7 +101,7 @@ def _names(root: Inode) -> tuple[dict[Inode, str], list[tuple[str, Inode]]]:
     return names, links
 
 
-def _header(path: str, inode: Inode) -> bytes:
+def header(path: str, inode: Inode) -> bytes:
     info = tarfile.TarInfo(path)
     info.type, info.mode, info.mtime = _TYPES[inode.kind], inode.mode, inode.mtime
     info.uid, info.gid, info.size = inode.uid, inode.gid, inode.size
@@ -114,7 +114,7 @@ def _header(path: str, inode: Inode) -> bytes:
     return _packed(info, gnu=plain_link)
 
 
-def _link_header(path: str, target: str) -> bytes:
+def link_header(path: str, target: str) -> bytes:
     info = tarfile.TarInfo(path)
     info.type, info.linkname = tarfile.LNKTYPE, target
     return _packed(info)
@@ -132,15 +132,20 @@ def _stored_size(inode: Inode) -> int:
     return sum(length for _, length in inode.extents)
 
 
-def _chunks(layer: Layer, tar: Readable, inode: Inode) -> Iterator[bytes]:
+def _named_chunks(layer: Layer, tar: Readable, inode: Inode) -> Iterator[bytes]:
+    with named(layer):
+        yield from file_chunks(tar, inode)
+
+
+def file_chunks(tar: Readable, inode: Inode) -> Iterator[bytes]:
+    """A file's bytes from where `tar` stands, holes filled."""
     position = 0
     extents = ((0, inode.size),) if inode.extents is None else inode.extents
-    with named(layer):
-        for offset, length in extents:
-            yield from _zeros(offset - position)
-            yield from _read(tar, length)
-            position = offset + length
-        yield from _zeros(inode.size - position)
+    for offset, length in extents:
+        yield from _zeros(offset - position)
+        yield from _read(tar, length)
+        position = offset + length
+    yield from _zeros(inode.size - position)
 
 
 def _zeros(count: int) -> Iterator[bytes]:
@@ -152,7 +157,7 @@ def _read(tar: Readable, count: int) -> Iterator[bytes]:
     while count > 0:
         chunk = tar.read(min(count, CHUNK))
         if not chunk:
-            raise ImageProblem("it changed while it was read: add the image again")
+            raise ImageProblem("it ends in the middle of a file: add the image again")
         count -= len(chunk)
         yield chunk
 

@@ -1,154 +1,138 @@
-"""From a reference to boot files in the blob store."""
+"""From a reference to boot files in the store."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from ..boot.site import BootFiles, Compression, Image, ImageFacts
-from ..errors import ImageProblem, StoreProblem
-from ..store.blobs import BlobStore
-from ..values import Arch
-from . import reference as references
-from .layers import index_layers
+from ..boot.site import Image, ImageSource, RegistryHost
+from ..errors import ImageProblem
+from ..store.store import Store
+from .container import from_container
+from .directory import kernel_config, read_directory, write_directory
+from .docker_archive import open_docker_archive
+from .files import take_files
+from .iso import extract_iso
 from .layout import open_archive, open_layout
-from .manifest import Layer
-from .merge import content_size, newest_time, read_text, write_tar
-from .progress import Progress
-from .rootfs import BootTree, facts_from, find_boot_files
-from .source import Source, resolve
-from .squashfs import (
-    Builder,
-    Top,
-    build,
-    choose,
-    command,
-    find_builder,
-    parse_compression,
+from .made import Made, finish
+from .merge import content_size, newest_time
+from .progress import Progress, Tell
+from .reference import (
+    FilesReference,
+    IsoReference,
+    LocalReference,
+    RegistryReference,
+    Scheme,
+    is_url,
+    naming,
+    parse,
 )
-from .streams import StoredLayer
-from .tree import Inode
+from .source import Source
+from .squashfs import build, choose, command, find_builder
 
-Tell: TypeAlias = Callable[[Progress], None]
+Fetch: TypeAlias = Callable[[str, Path], None]
 
 
 def add_image(
-    reference_text: str,
-    *,
-    name: str | None,
-    store: BlobStore,
-    insecure: bool,
-    arch: Arch,
-    compression: str,
-    progress: Tell,
+    wanted: ImageSource, store: Store, hosts: Mapping[str, RegistryHost], tell: Tell
 ) -> Image:
-    """Make boot files of an image. If it raises (a NetbootError), the store is as it was."""
-    reference = references.parse(reference_text)
-    wanted, builder = parse_compression(compression), find_builder()
-    with _about(reference), store.scratch() as scratch, _open(reference, insecure) as source:
-        resolved = resolve(source, arch)
-        layers = _fetch(source, resolved.layers, scratch, progress)
-        root = index_layers(layers, partial(_tell_read, progress, len(layers)))
-        boot = find_boot_files(root)
-        facts, kernel_config = _read_facts(layers, boot, arch)
-        chosen = choose(wanted, kernel_config)
-        paths = _write(root, layers, boot, builder, chosen, scratch, progress)
-        kernel, initrd, rootfs = store.adopt_all(paths)
-    return Image(
-        name=name or references.default_name(reference),
-        reference=reference_text,
-        digest=resolved.digest,
-        facts=facts,
-        files=BootFiles(kernel=kernel, initrd=initrd, rootfs=rootfs),
-    )
+    """Make boot files of an image, or take those that are here, and keep it under its name.
+
+    If it raises (a NetbootError), the store is as it was.
+    """
+    reference = parse(wanted.reference)
+    with naming(reference), store.blobs.guard():
+        match reference:
+            case RegistryReference():
+                with _registry(reference, wanted, hosts, tell) as source:
+                    return from_container(source, wanted, store, tell)
+            case LocalReference(scheme=scheme) if scheme in _LAYOUTS:
+                return from_container(_LAYOUTS[scheme](reference), wanted, store, tell)
+            case _:
+                image = _from_files(reference, wanted, store, hosts, tell)
+                store.add_image(image)
+                return image
 
 
-def _open(reference: references.Reference, insecure: bool) -> AbstractContextManager[Source]:
-    match reference:
-        case references.ArchiveReference():
-            return open_archive(reference)
-        case references.LayoutReference():
-            return nullcontext(open_layout(reference))
-        case references.RegistryReference():
-            # oras takes 0.2 s to import, which every other command would pay for.
-            from .registry import open_registry
-
-            return open_registry(reference, insecure=insecure)
+_LAYOUTS = {
+    Scheme.LAYOUT: open_layout,
+    Scheme.ARCHIVE: open_archive,
+    Scheme.DOCKER_ARCHIVE: open_docker_archive,
+}
 
 
-def _fetch(
-    source: Source, layers: tuple[Layer, ...], scratch: Path, tell: Tell
-) -> list[StoredLayer]:
-    def fetch(layer: Layer) -> StoredLayer:
-        size, step = layer.descriptor.size, f"fetch layer {layer.number} of {len(layers)}"
-
-        def report(done: int) -> None:
-            tell(Progress(step=step, done=done, total=size))
-
-        try:
-            opener = source.layer(layer.descriptor, scratch, report)
-        except ImageProblem as problem:
-            raise ImageProblem(
-                f"layer {layer.number}: {problem}", details=problem.details
-            ) from None
-        return StoredLayer(layer=layer, open=opener)
-
-    return [fetch(layer) for layer in layers]
-
-
-def _tell_read(tell: Tell, count: int, stored: StoredLayer, done: int) -> None:
-    step = f"read layer {stored.layer.number} of {count}"
-    tell(Progress(step=step, done=done, total=stored.layer.descriptor.size))
-
-
-def _read_facts(layers: list[StoredLayer], boot: BootTree, arch: Arch) -> tuple[ImageFacts, str]:
-    """What the image says of itself, and its kernel's config."""
-    wanted = [inode for inode in (boot.release, boot.config) if inode is not None]
-    texts = read_text(layers, wanted)
-    release = texts[boot.release] if boot.release else ""
-    config = texts[boot.config] if boot.config else ""
-    return facts_from(release, kernel_version=boot.kernel_version, arch=arch), config
-
-
-def _write(
-    root: Inode,
-    layers: list[StoredLayer],
-    boot: BootTree,
-    builder: Builder,
-    compression: Compression,
-    scratch: Path,
+def _registry(
+    reference: RegistryReference,
+    wanted: ImageSource,
+    hosts: Mapping[str, RegistryHost],
     tell: Tell,
-) -> tuple[Path, Path, Path]:
-    """Kernel, initrd and squashfs as files in `scratch`, from one pass over the layers."""
-    kernel, initrd, rootfs = (scratch / name for name in ("kernel", "initrd", "rootfs.squashfs"))
-    total = content_size(root)
-    top = Top(mode=root.mode, uid=root.uid, gid=root.gid, newest=newest_time(root))
-    jobs = os.cpu_count() or 1
+) -> AbstractContextManager[Source]:
+    # oras takes 0.2 s to import, which every other command would pay for.
+    from .registry import open_registry
+
+    return open_registry(reference, insecure=wanted.insecure, hosts=hosts, tell=tell)
+
+
+def _from_files(
+    reference: LocalReference | IsoReference | FilesReference,
+    wanted: ImageSource,
+    store: Store,
+    hosts: Mapping[str, RegistryHost],
+    tell: Tell,
+) -> Image:
+    """What came without a manifest: nothing of it can be signed, or served to other registries."""
+    if wanted.verify_key:
+        raise ImageProblem(
+            "only images of registries and OCI layouts carry signatures: leave the key out"
+        )
+    fetch = partial(_download, hosts, tell)
+    with store.blobs.scratch() as scratch:
+        match reference:
+            case LocalReference():
+                made = _squash_directory(reference.path, wanted, store, scratch, tell)
+            case IsoReference():
+                made = _open_iso(reference, scratch, fetch, tell)
+            case FilesReference():
+                parts = take_files(reference, scratch, fetch)
+                made = Made(kernel=parts.kernel, initrd=parts.initrd, rootfs=parts.rootfs)
+        return finish(made, wanted, store.blobs, scratch)
+
+
+def _squash_directory(
+    path: Path, wanted: ImageSource, store: Store, scratch: Path, tell: Tell
+) -> Made:
+    directory = read_directory(path, without=store.directory, tell=tell)
+    rootfs, total = scratch / "rootfs.squashfs", content_size(directory.root)
+    compression = choose(wanted.compression, kernel_config(directory))
+    store.blobs.require(total)
 
     def report(done: int) -> None:
         tell(Progress(step="write squashfs", done=done, total=total))
 
-    with kernel.open("xb") as kernel_file, initrd.open("xb") as initrd_file:
-        copies = {boot.kernel: kernel_file, boot.initrd: initrd_file}
-        build(
-            command(builder, compression, rootfs, top, jobs),
-            lambda pipe: write_tar(root, layers, pipe, copies, report),
-            top.newest,
-        )
-    return kernel, initrd, rootfs
+    jobs = os.cpu_count() or 1
+    argv = command(find_builder(), compression, rootfs, directory.root, jobs)
+    build(argv, lambda pipe: write_directory(directory, pipe, report), newest_time(directory.root))
+    return Made(rootfs=rootfs)
 
 
-@contextmanager
-def _about(reference: references.Reference) -> Iterator[None]:
-    """Problems of an image name it; what the disk refuses is the store's problem."""
-    try:
-        yield
-    except ImageProblem as problem:
-        raise ImageProblem(f"{reference}: {problem}", details=problem.details) from None
-    except OSError as error:
-        what = error.strerror or str(error)
-        raise StoreProblem(f"{reference} cannot be made into boot files: {what}") from error
+def _open_iso(reference: IsoReference, scratch: Path, fetch: Fetch, tell: Tell) -> Made:
+    path = Path(reference.place)
+    if is_url(reference.place):
+        path = scratch / "iso"
+        fetch(reference.place, path)
+
+    def report(done: int, total: int) -> None:
+        tell(Progress(step="read ISO", done=done, total=total))
+
+    parts = extract_iso(path, scratch, report)
+    return Made(kernel=parts.kernel, initrd=parts.initrd, rootfs=parts.rootfs)
+
+
+def _download(hosts: Mapping[str, RegistryHost], tell: Tell, url: str, path: Path) -> None:
+    from .fetch import download  # it brings in requests
+
+    download(url, path, tell, hosts=hosts)

@@ -1,14 +1,18 @@
-"""References to images, parsed once: registry names, OCI archives, OCI directories."""
+"""References to images, parsed once: registries, OCI and Docker archives, folders, ISOs, files."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias
 
-from ..errors import InvalidValue
-from ..values import Digest
+from ..boot.site import RegistryHost
+from ..errors import ImageProblem, InvalidValue, StoreProblem
+from ..values import Digest, printable
 
 DEFAULT_REGISTRY = "docker.io"
 DEFAULT_TAG = "latest"
@@ -22,28 +26,52 @@ _HOST = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
     r"|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
 )
+_URL = re.compile(r"https?://[^\s/]+/\S+")
+
+_MAX_SAID = 600
+
+
+class Scheme(StrEnum):
+    LAYOUT = "oci"  # an OCI layout in a directory
+    ARCHIVE = "oci-archive"  # the same in one plain tar
+    DOCKER_ARCHIVE = "docker-archive"  # what `docker save` writes
+    DIRECTORY = "dir"  # a root file system
+    ISO = "iso"  # a Kairos ISO
+    FILES = "files"  # boot files as they are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArchiveReference:
-    """`oci-archive:FILE[:TAG]`: an OCI layout in one plain tar."""
+class LocalReference:
+    """`oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:TAG]` or `dir:ROOTFS`."""
 
+    scheme: Scheme
     path: Path
     tag: str = ""
 
     def __str__(self) -> str:
-        return _joined("oci-archive", self.path, self.tag)
+        return f"{self.scheme}:{self.path}" + (f":{self.tag}" if self.tag else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LayoutReference:
-    """`oci:DIR[:TAG]`: an OCI layout in a directory."""
+class IsoReference:
+    """`iso:FILE` or `iso:URL`."""
 
-    path: Path
-    tag: str = ""
+    place: str
 
     def __str__(self) -> str:
-        return _joined("oci", self.path, self.tag)
+        return f"{Scheme.ISO}:{self.place}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilesReference:
+    """`files:kernel=X,initrd=X,rootfs=X`, each a path or a URL."""
+
+    kernel: str
+    initrd: str
+    rootfs: str
+
+    def __str__(self) -> str:
+        return f"{Scheme.FILES}:kernel={self.kernel},initrd={self.initrd},rootfs={self.rootfs}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,42 +88,124 @@ class RegistryReference:
         return f"{self.host}/{self.name}{tag}" + (f"@{self.digest}" if self.digest else "")
 
 
-Reference: TypeAlias = ArchiveReference | LayoutReference | RegistryReference
+Reference: TypeAlias = LocalReference | IsoReference | FilesReference | RegistryReference
 
 
 def parse(text: str) -> Reference:
     """Read a reference as a person writes it, or raise InvalidValue."""
     text = text.strip()
     scheme, separator, rest = text.partition(":")
-    if separator and scheme == "oci-archive":
-        path, tag = _split_path(text, rest)
-        return ArchiveReference(path=path, tag=tag)
-    if separator and scheme == "oci":
-        path, tag = _split_path(text, rest)
-        return LayoutReference(path=path, tag=tag)
-    return _parse_registry(text, text.removeprefix("docker://"))
+    if not separator or scheme not in set(Scheme):
+        return _parse_registry(text, text.removeprefix("docker://"))
+    match Scheme(scheme):
+        case Scheme.ISO:
+            return IsoReference(place=_place(text, rest))
+        case Scheme.FILES:
+            return _parse_files(text, rest)
+        case Scheme.DIRECTORY:
+            return LocalReference(scheme=Scheme.DIRECTORY, path=_path(text, rest))
+        case Scheme.DOCKER_ARCHIVE:
+            path, _, tag = rest.partition(":")
+            return LocalReference(
+                scheme=Scheme.DOCKER_ARCHIVE, path=_path(text, path), tag=_docker_tag(text, tag)
+            )
+        case local:
+            path, _, tag = rest.partition(":")  # as skopeo splits: no path with a colon in it
+            if tag and not _TAG.fullmatch(tag):
+                raise InvalidValue(
+                    f"'{tag}' in '{text}' is no tag: paths with a colon cannot be used"
+                )
+            return LocalReference(scheme=local, path=_path(text, path), tag=tag)
 
 
 def default_name(reference: Reference) -> str:
     """What an image is called if nobody says: the last word of where it comes from."""
-    if isinstance(reference, RegistryReference):
-        stem = reference.name.rpartition("/")[2]
-    else:
-        stem = re.sub(r"(\.(tar|oci|oci-archive|ociarchive))+$", "", reference.path.absolute().name)
+    match reference:
+        case RegistryReference():
+            stem = reference.name
+        case LocalReference():
+            stem = str(reference.path.absolute())
+        case IsoReference():
+            stem = reference.place
+        case FilesReference():
+            stem = reference.rootfs
+    stem = stem.partition("?")[0].rstrip("/").rpartition("/")[2]
+    stem = re.sub(r"(\.(tar|oci|oci-archive|ociarchive|docker|iso|squashfs))+$", "", stem)
     return re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("-._") or "image"
 
 
-def _joined(scheme: str, path: Path, tag: str) -> str:
-    return f"{scheme}:{path}" + (f":{tag}" if tag else "")
+def anchored(reference: Reference, folder: Path) -> Reference:
+    """The reference with its paths counted from `folder`."""
+
+    def anchor(place: str) -> str:
+        return place if is_url(place) else str((folder / place).absolute())
+
+    match reference:
+        case LocalReference():
+            return replace(reference, path=Path(anchor(str(reference.path))))
+        case IsoReference():
+            return IsoReference(place=anchor(reference.place))
+        case FilesReference():
+            return _map_files(reference, anchor)
+    return reference
 
 
-def _split_path(text: str, rest: str) -> tuple[Path, str]:
-    path, _, tag = rest.partition(":")  # as skopeo splits: no path with a colon in it
+def registry_host(host: str, *, mirrors: Iterable[str], ca: str, insecure: bool) -> RegistryHost:
+    """How a registry is reached; raises InvalidValue for names that cannot be ones."""
+    if not _HOST.fullmatch(host):
+        raise InvalidValue(f"'{host}' is no registry: write HOST or HOST:PORT")
+    for mirror in mirrors:
+        place = re.sub(r"^https?://", "", mirror)
+        first, _, prefix = place.partition("/")
+        if not _HOST.fullmatch(first) or (prefix and not _NAME.fullmatch(prefix)):
+            raise InvalidValue(f"'{mirror}' is no mirror: write [http://]HOST[:PORT][/PREFIX]")
+    return RegistryHost(host=host, mirrors=tuple(mirrors), ca=ca, insecure=insecure)
+
+
+def is_url(place: str) -> bool:
+    return _URL.fullmatch(place) is not None
+
+
+def _map_files(files: FilesReference, change: Callable[[str], str]) -> FilesReference:
+    return FilesReference(
+        kernel=change(files.kernel), initrd=change(files.initrd), rootfs=change(files.rootfs)
+    )
+
+
+def _parse_files(text: str, rest: str) -> FilesReference:
+    parts = dict(part.partition("=")[::2] for part in rest.split(","))
+    if set(parts) != {"kernel", "initrd", "rootfs"} or rest.count(",") != 2:
+        raise InvalidValue(
+            f"'{text}' does not name all three: write files:kernel=X,initrd=X,rootfs=X, each a"
+            " path or a URL without commas"
+        )
+    return _map_files(FilesReference(**parts), lambda place: _place(text, place))
+
+
+def _place(text: str, place: str) -> str:
+    """A path or a URL."""
+    if "://" in place and not is_url(place):
+        raise InvalidValue(f"'{place}' in '{text}' is no http:// or https:// address of a file")
+    return place if is_url(place) else str(_path(text, place))
+
+
+def _path(text: str, path: str) -> Path:
     if not path or "\0" in path:
-        raise InvalidValue(f"'{text}' names no file: write oci-archive:FILE or oci:DIR[:TAG]")
-    if tag and not _TAG.fullmatch(tag):
-        raise InvalidValue(f"'{tag}' in '{text}' is no tag: paths with a colon cannot be used")
-    return Path(path), tag
+        scheme = text.partition(":")[0]
+        raise InvalidValue(f"'{text}' names no file: write {scheme}:PATH")
+    return Path(path)
+
+
+def _docker_tag(text: str, tag: str) -> str:
+    """`docker save` names images NAME:TAG; NAME alone means its `latest`."""
+    if not tag:
+        return ""
+    name, _, version = tag.rpartition(":") if ":" in tag.rpartition("/")[2] else (tag, "", "")
+    if not re.fullmatch(r"[A-Za-z0-9./:_-]+", name) or (version and not _TAG.fullmatch(version)):
+        raise InvalidValue(
+            f"'{tag}' in '{text}' is no NAME:TAG: write docker-archive:FILE[:NAME:TAG]"
+        )
+    return f"{name}:{version or DEFAULT_TAG}"
 
 
 def _parse_registry(text: str, body: str) -> RegistryReference:
@@ -125,3 +235,17 @@ def _split_host(text: str, path: str) -> tuple[str, str]:
         host = DEFAULT_REGISTRY if first == "index.docker.io" else first
         return host, rest if host != DEFAULT_REGISTRY or "/" in rest else f"library/{rest}"
     return DEFAULT_REGISTRY, path if slash else f"library/{path}"
+
+
+@contextmanager
+def naming(reference: Reference) -> Iterator[None]:
+    """Problems of an image name it; what the disk refuses is the store's problem."""
+    try:
+        yield
+    except ImageProblem as problem:
+        # Manifests, too, hold texts as long as their makers want, and what terminals obey.
+        said = printable(str(problem), _MAX_SAID)
+        raise ImageProblem(f"{reference}: {said}", details=problem.details) from None
+    except OSError as error:
+        what = error.strerror or str(error)
+        raise StoreProblem(f"{reference} cannot be made into boot files: {what}") from error

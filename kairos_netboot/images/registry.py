@@ -1,197 +1,201 @@
-"""Registries, through oras. It brings authentication; time-outs, checks and choices are ours."""
+"""Registries, with oras for their logins; time-outs, checks and choices are ours."""
 
 from __future__ import annotations
 
 import logging
 import os
+import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, TypeAlias
+from contextlib import ExitStack, contextmanager
+from functools import cache, partial
+from typing import Any
 
-import oras.auth
-import oras.container
-import oras.provider
+import oras.auth.token
 import requests
-import urllib3
-from requests.adapters import HTTPAdapter
 
-from ..errors import ImageProblem
-from ..store.blobs import CHUNK, write_checked
-from ..values import Digest
-from .credentials import read_credentials
-from .manifest import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Index, Manifest, parse
-from .reference import DEFAULT_REGISTRY, RegistryReference
-from .source import Report, Source, read_bounded
-from .streams import Opener
+from ..boot.site import RegistryHost
+from .credentials import Login, login_for, read_logins
+from .endpoints import Endpoint, endpoints_for, trust_for
+from .manifest import Descriptor, Index, Manifest, parse
+from .patience import REAL, Clock
+from .place import Body, Place
+from .progress import Tell
+from .reference import RegistryReference
+from .repository import Repository
+from .session import Headers, Session, Trouble, same_origin
+from .source import Source
 
-# Docker's registry answers its API under another name than people write.
-_DEFAULT_API = "registry-1.docker.io"
-# Seconds to connect, and of silence. oras has none: a registry that hangs would hang us.
-_TIMEOUTS = (10.0, 60.0)
-_ACCEPT = ", ".join((*INDEX_TYPES, *MANIFEST_TYPES))
-
-Headers: TypeAlias = dict[str, str]
+_TOKEN = re.compile(r"[!-~]{1,65536}")
+_CLIENT = "kairos-netboot"
 
 
 @contextmanager
 def open_registry(
-    reference: RegistryReference, *, insecure: bool, environ: Mapping[str, str] = os.environ
+    reference: RegistryReference,
+    *,
+    insecure: bool,
+    hosts: Mapping[str, RegistryHost],
+    tell: Tell,
+    environ: Mapping[str, str] = os.environ,
+    clock: Clock = REAL,
 ) -> Iterator[Source]:
     """The image in its registry. Each problem is one line that names both and a way out."""
-    host = _DEFAULT_API if reference.host == DEFAULT_REGISTRY else reference.host
-    client = _Client(host, insecure, read_credentials(environ))
-    base = f"{client.prefix}://{host}/v2/{reference.name}"
-
-    def get(path: str, accept: str = "*/*") -> Iterator[bytes]:
-        with told(reference, insecure):
-            return _chunks(reference, insecure, client.get(f"{base}/{path}", accept))
-
-    def layer(descriptor: Descriptor, directory: Path, report: Report) -> Opener:
-        path = directory / descriptor.digest.hex
-        if not path.exists():  # an image may hold a layer twice
-            chunks = get(f"blobs/{descriptor.digest}")
-            write_checked(chunks, path, descriptor.digest, descriptor.size, report)
-        return lambda: path.open("rb")
-
-    with client.session:
-        yield Source(
-            top=lambda: _top(reference, get),
-            document=lambda descriptor: get(f"manifests/{descriptor.digest}", _ACCEPT),
-            config=lambda descriptor: get(f"blobs/{descriptor.digest}"),
-            layer=layer,
-        )
+    with open_repository(
+        reference, insecure=insecure, hosts=hosts, tell=tell, environ=environ, clock=clock
+    ) as repository:
+        yield source_of(repository, reference)
 
 
-def _top(reference: RegistryReference, get: Callable[..., Iterator[bytes]]) -> Index | Manifest:
-    data = read_bounded(get(f"manifests/{reference.digest or reference.tag}", _ACCEPT))
-    found = Digest.of(data)
-    if reference.digest is not None and found != reference.digest:
-        raise ImageProblem(f"the registry sent another manifest, {found}: do not use it")
-    return parse(data)
+def source_of(repository: Repository, reference: RegistryReference) -> Source:
+    """Reading an image through a repository that is open already."""
 
+    def top() -> Index | Manifest:
+        which = reference.digest or reference.tag
+        return parse(repository.document(which, reference.digest))
 
-class _TimedAdapter(HTTPAdapter):
-    """Every request has time-outs, those that oras makes for tokens too."""
+    def document(descriptor: Descriptor) -> tuple[bytes]:
+        return (repository.document(descriptor.digest, descriptor.digest),)
 
-    def send(self, request: Any, **options: Any) -> requests.Response:  # type: ignore[override]
-        options["timeout"] = options.get("timeout") or _TIMEOUTS
-        return super().send(request, **options)
-
-
-class _Client(oras.provider.Registry):  # type: ignore[misc]
-    """oras without its retries, which sleep for 131 s, and with both kinds of login."""
-
-    def __init__(self, host: str, insecure: bool, credentials: Mapping[str, Any]) -> None:
-        super().__init__(hostname=host, insecure=insecure)
-        self._host = host
-        self._credentials = credentials
-        self._insecure = insecure
-        self.session.mount("http://", _TimedAdapter())
-        self.session.mount("https://", _TimedAdapter())
-        self._log_in("token")
-
-    def get(self, url: str, accept: str) -> requests.Response:
-        # Without 'identity' some proxies pack what is then no longer the blob of that digest.
-        return self.do_request(url, headers={"Accept": accept, "Accept-Encoding": "identity"})
-
-    def do_request(  # replaces the one with the retries
-        self,
-        url: str,
-        method: str = "GET",
-        data: Any = None,
-        headers: Headers | None = None,
-        json: Any = None,
-        stream: bool = True,
-    ) -> requests.Response:
-        sent: Headers = dict(headers or {})
-        if self._authorised:
-            sent |= self.auth.get_auth_header()
-        body = {"data": data, "json": json, "stream": stream}
-        response: requests.Response = self.session.request(method, url, headers=sent, **body)
-        if response.status_code != 401:
-            return response
-        response.close()
-        answered = self._authorise(response, sent)
-        if answered is None:
-            return response
-        again: requests.Response = self.session.request(method, url, headers=answered, **body)
-        return again
-
-    def _authorise(self, response: requests.Response, headers: Headers) -> Headers | None:
-        """The headers that answer the registry's challenge; None if we cannot."""
-        if response.headers.get("WWW-Authenticate", "").lower().startswith("basic"):
-            # oras' token login takes the realm of such a challenge for a host name.
-            self._log_in("basic")
-            if not getattr(self.auth, "_basic_auth", None):
-                return None
-        answered, changed = self.auth.authenticate_request(
-            response, headers, refresh="Authorization" in headers
-        )
-        self._authorised = bool(changed)
-        return answered if changed else None
-
-    def _log_in(self, kind: str) -> None:
-        self.auth = oras.auth.get_auth_backend(kind, self.session, self._insecure)
-        self._authorised = False
-        # oras itself reads ~/.docker/config.json only, and knows no DOCKER_CONFIG.
-        self.auth._auth_config = self._credentials
-        self.auth.load_configs(oras.container.Container("any", registry=self._host))
-
-
-def _chunks(
-    reference: RegistryReference, insecure: bool, response: requests.Response
-) -> Iterator[bytes]:
-    if response.status_code != 200:
-        response.close()
-    check_status(reference, response.status_code)
-
-    def read() -> Iterator[bytes]:
-        with response, told(reference, insecure):
-            yield from response.raw.stream(CHUNK, decode_content=False)
-
-    return read()
-
-
-def check_status(reference: RegistryReference, status: int) -> None:
-    """Raise ImageProblem for every answer but 200."""
-    if status == 200:
-        return
-    host = reference.host
-    if status in (401, 403):
-        raise ImageProblem(
-            f"the registry {host} refuses it ({status}): check the name, or log in with"
-            f" `docker login {host}` or `skopeo login --authfile ~/.docker/config.json {host}`"
-        )
-    if status == 404:
-        raise ImageProblem(f"the registry {host} does not have it: check the name and the tag")
-    raise ImageProblem(f"the registry {host} answered with status {status}: try again later")
+    return Source(
+        top=top,
+        document=document,
+        blob=repository.blob,
+        tagged=repository.find,
+        referrers=repository.referrers,
+    )
 
 
 @contextmanager
-def told(reference: RegistryReference, insecure: bool) -> Iterator[None]:
-    """Whatever requests and oras raise becomes an ImageProblem that names the registry."""
-    try:
-        yield
-    except requests.exceptions.SSLError as error:
-        words = "speaks no TLS that can be trusted: use --insecure if it is meant to speak HTTP"
-        raise _problem(reference, words, error) from None
-    except requests.exceptions.Timeout as error:
-        raise _problem(reference, "does not answer: try again later", error) from None
-    except requests.exceptions.ConnectionError as error:
-        way = "without --insecure if it speaks TLS" if insecure else "and the network"
-        words = f"cannot be reached: check its name and port, {way}"
-        raise _problem(reference, words, error) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        # oras trusts what token services answer; requests' JSONDecodeError is a ValueError.
-        words = "answered the login with nonsense: check its name"
-        raise _problem(reference, words, error) from None
-    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise _problem(reference, "broke off in the middle: try again", error) from None
+def open_repository(
+    reference: RegistryReference,
+    *,
+    insecure: bool,
+    hosts: Mapping[str, RegistryHost],
+    tell: Tell,
+    environ: Mapping[str, str] = os.environ,
+    clock: Clock = REAL,
+) -> Iterator[Repository]:
+    """Where the reference's name is kept, to read and to write."""
+    logins = read_logins(environ)
+
+    @cache
+    def log_in(host: str) -> Login | None:
+        return login_for(host, logins, environ, tell)
+
+    with ExitStack() as sessions:
+
+        def place(endpoint: Endpoint) -> Place:
+            trust = None if endpoint.plain else trust_for(endpoint.host, hosts)
+            session = sessions.enter_context(Session(trust))
+            client = _Client(endpoint, session, partial(log_in, endpoint.host))
+            return Place(endpoint, reference.name, client.ask)
+
+        endpoints = endpoints_for(reference.host, insecure=insecure, hosts=hosts)
+        yield Repository([place(endpoint) for endpoint in endpoints], tell, clock)
 
 
-def _problem(reference: RegistryReference, words: str, error: Exception) -> ImageProblem:
-    return ImageProblem(f"the registry {reference.host} {words}", details=repr(error))
+class _Client:
+    """One endpoint, logged in when it asks for it, with its own host's login and no other's."""
+
+    def __init__(
+        self, endpoint: Endpoint, session: Session, login: Callable[[], Login | None]
+    ) -> None:
+        self._endpoint, self._session, self._login = endpoint, session, login
+        self._lock = threading.Lock()
+        self._authorization = ""
+
+    def ask(
+        self, method: str, url: str, headers: Headers, silence: float, body: Body = b""
+    ) -> requests.Response:
+        used = self._authorization
+        response = self._send(method, url, headers, silence, body, used)
+        # A 401 of where it redirected to must not choose who gets to see the login.
+        if response.status_code != 401 or not same_origin(response.url, self._endpoint.base):
+            return response
+        response.close()
+        renewed = self._renewed(response, used)
+        if not renewed:
+            return response
+        return self._send(method, url, headers, silence, body, renewed)
+
+    def _send(
+        self, method: str, url: str, headers: Headers, silence: float, body: Body, login: str
+    ) -> requests.Response:
+        # Uploads may go to another host, at an address that says who may.
+        own = same_origin(url, self._endpoint.base)
+        sent = headers | ({"Authorization": login} if login and own else {})
+        return self._session.request(
+            method, url, headers=sent, stream=True, timeout=silence, data=body or None
+        )
+
+    def _renewed(self, response: requests.Response, used: str) -> str:
+        """The header that answers the challenge; empty if we have no other than was `used`."""
+        with self._lock:
+            if self._authorization != used:  # another thread's answer came first
+                return self._authorization
+            try:
+                self._authorization = self._answer(response)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                # oras trusts what token services answer; JSONDecodeError is a ValueError.
+                words, way = "answered the login with nonsense", "check its name"
+                raise Trouble(words, way, details=repr(error)) from None
+            return self._authorization if self._authorization != used else ""
+
+    def _answer(self, response: requests.Response) -> str:
+        login = self._login()
+        # oras' token login takes the realm of a Basic challenge for a host name.
+        if response.headers.get("WWW-Authenticate", "").lower().startswith("basic"):
+            return f"Basic {login.basic}" if login and login.basic else ""
+        tokens = _Tokens(self._endpoint, self._session, login)
+        headers, changed = tokens.authenticate_request(response, {})
+        return str(headers["Authorization"]) if changed else ""
+
+
+class _Tokens(oras.auth.token.TokenAuth):  # type: ignore[misc]
+    """oras' token login, with identity tokens, and never over plain HTTP that nobody asked for."""
+
+    def __init__(self, endpoint: Endpoint, session: Session, login: Login | None) -> None:
+        super().__init__()
+        self.session, self._tls_verify = session, True
+        self.prefix = "http" if endpoint.plain else "https"
+        self._identity = login.secret if login and not login.user else ""
+        if login and login.user:
+            self.set_basic_auth(login.user, login.secret)
+
+    def request_anonymous_token(self, challenge: Any) -> str | None:
+        if self._identity:
+            return None
+        return self._checked(challenge, super().request_anonymous_token)
+
+    def request_token(self, challenge: Any) -> str | None:
+        ask = self._exchange if self._identity else super().request_token
+        return self._checked(challenge, ask)
+
+    def _checked(self, challenge: Any, ask: Callable[[Any], object]) -> str | None:
+        if self.prefix == "https" and challenge.realm.lower().startswith("http:"):
+            raise Trouble("wants the login sent without TLS", "do not use it")
+        token = ask(challenge)
+        if not token:
+            return None
+        if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+            raise ValueError(f"no token: {token!r:.80}")
+        return token
+
+    def _exchange(self, challenge: Any) -> object:
+        """An access token for an identity token, by Docker's use of OAuth2."""
+        form = {
+            "grant_type": "refresh_token",
+            "refresh_token": self._identity,
+            "client_id": _CLIENT,
+            "service": challenge.service or "",
+            "scope": challenge.scope or "",
+        }
+        response = self.session.request("POST", challenge.realm, data=form)
+        if response.status_code != 200:
+            return None
+        answer = response.json()
+        return answer.get("access_token") or answer.get("token")
 
 
 # It reports failed logins on its own; our one line says the same, with a way out.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ..boot.site import ImageFacts
 from ..errors import ImageProblem
 from ..values import Arch, printable
+from .kernel import KernelFacts
 from .tree import Found, Inode, Kind, find
 
 _KERNEL = re.compile(r"(?:vmlinuz|vmlinux|[zu]?Image)-(.+)")
@@ -21,11 +22,11 @@ _MAX_TEXT = 1 << 20  # a kernel's config has 300 KB
 class BootTree:
     """Where an image keeps what it boots from. `config` is the kernel's, `release` Kairos'."""
 
-    kernel: Inode
-    initrd: Inode
+    kernel: Found
+    initrd: Found
     kernel_version: str
-    config: Inode | None
-    release: Inode | None
+    config: Found | None
+    release: Found | None
 
 
 def find_boot_files(root: Inode) -> BootTree:
@@ -44,24 +45,34 @@ def find_boot_files(root: Inode) -> BootTree:
         )
     if initrd.inode is kernel.inode:
         raise ImageProblem("its /boot/initrd is its kernel: take a Kairos image")
-    version = _kernel_version(root, kernel.path)
+    version = find_kernel_version(root, kernel.path)
     return BootTree(
-        kernel=kernel.inode,
-        initrd=initrd.inode,
+        kernel=kernel,
+        initrd=initrd,
         kernel_version=version,
         config=_find_text(root, f"/boot/config-{version}", f"/usr/lib/modules/{version}/config"),
-        release=_find_text(root, "/etc/kairos-release", "/etc/os-release"),
+        release=find_release(root),
     )
 
 
-def facts_from(release: str, *, kernel_version: str, arch: Arch) -> ImageFacts:
-    """The facts in the text of /etc/kairos-release; ImageProblem if it is for another `arch`."""
+def find_release(root: Inode) -> Found | None:
+    """The file in which the system says what it is."""
+    return _find_text(root, "/etc/kairos-release", "/etc/os-release")
+
+
+def facts_from(release: str, *, kernel_version: str, arch: Arch, kernel: KernelFacts) -> ImageFacts:
+    """The facts in the text of /etc/kairos-release; ImageProblem if it, or the kernel, is for
+    another `arch`."""
     values = parse_release(release)
     stated = values.get("KAIROS_ARCH") or values.get("KAIROS_TARGETARCH") or arch
     if stated != arch and stated in set(Arch):
         raise ImageProblem(
             f"its manifest says {arch}, its /etc/kairos-release {stated}:"
             " have it built for one of them"
+        )
+    if kernel.arch not in (None, arch):
+        raise ImageProblem(
+            f"it is made for {arch}, its kernel for {kernel.arch}: have it built for one of them"
         )
     return ImageFacts(
         arch=arch,
@@ -70,7 +81,8 @@ def facts_from(release: str, *, kernel_version: str, arch: Arch) -> ImageFacts:
         variant=values.get("KAIROS_VARIANT", ""),
         model=values.get("KAIROS_MODEL", ""),
         version=values.get("KAIROS_VERSION", ""),
-        kernel_version=kernel_version,
+        kernel_version=printable(kernel_version),  # it was a file's name
+        efi_stub=kernel.efi_stub,
     )
 
 
@@ -99,11 +111,11 @@ def _find_file(root: Inode, path: str) -> Found | None:
     return found
 
 
-def _find_text(root: Inode, *paths: str) -> Inode | None:
+def _find_text(root: Inode, *paths: str) -> Found | None:
     for path in paths:
         found = _find_file(root, path)
         if found is not None and found.inode.size <= _MAX_TEXT:
-            return found.inode
+            return found
     return None
 
 
@@ -123,7 +135,8 @@ def _newest_kernel(root: Inode) -> Found | None:
     return None
 
 
-def _kernel_version(root: Inode, path: str) -> str:
+def find_kernel_version(root: Inode, path: str = "") -> str:
+    """By the kernel's path; without one, of the only modules there are. Empty: not known."""
     modules = _module_versions(root)
     match = _KERNEL.fullmatch(path.rpartition("/")[2])
     name = match.group(1) if match else ""

@@ -1,11 +1,9 @@
-"""Where an image's bytes come from, as four functions; and the way from there to its layers."""
+"""Where an image's bytes come from, as functions; and the way to the manifest for a platform."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeAlias
 
 from ..errors import ImageProblem
 from ..store.blobs import check_blob
@@ -14,55 +12,53 @@ from .manifest import (
     MAX_DOCUMENT,
     Descriptor,
     Index,
-    Layer,
     Manifest,
     choose,
-    layers_of,
     parse,
 )
-from .streams import Opener
 
 _MAX_NESTING = 4  # a layout's index, an image's index, its manifest
-
-Report: TypeAlias = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """An archive, a layout or a registry. Nothing it returns is checked yet, but layers it fetched.
+    """An archive, a layout or a repository of a registry. Nothing it returns is checked yet.
 
-    `layer` makes a layer readable any number of times, in the directory if it must be fetched;
-    its report hears the bytes fetched.
+    `document` reads a manifest or index, `blob` a config or layer; both raise ImageProblem.
+    `tagged` is a manifest by its tag, None where there is none; `referrers` what is attached to
+    a manifest (OCI 1.1), by the registry's API or by the tag that stands in for it.
     """
 
     top: Callable[[], Index | Manifest]
     document: Callable[[Descriptor], Iterable[bytes]]
-    config: Callable[[Descriptor], Iterable[bytes]]
-    layer: Callable[[Descriptor, Path, Report], Opener]
+    blob: Callable[[Descriptor], Iterator[bytes]]
+    tagged: Callable[[str], bytes | None]
+    referrers: Callable[[Digest], tuple[Descriptor, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
-    """The one image for a platform. `digest` is its manifest's."""
+    """The one manifest for a platform; `chain` is the digests of all that led to it, the
+    reference's own first: a signature of any of them holds for it."""
 
-    digest: Digest
-    layers: tuple[Layer, ...]
+    manifest: Manifest
+    chain: tuple[Digest, ...]
 
 
 def resolve(source: Source, arch: Arch) -> Resolved:
     """Follow indexes down to the manifest for Linux on `arch`; or ImageProblem."""
-    found = source.top()
+    found, chain = source.top(), []
     for _ in range(_MAX_NESTING):
+        chain.append(found.digest)
         if isinstance(found, Manifest):
-            config = read_document(source.config(found.config), found.config)
-            return Resolved(digest=found.digest, layers=layers_of(found, config, arch))
+            return Resolved(manifest=found, chain=tuple(chain))
         descriptor = choose(found, arch)
-        found = parse(read_document(source.document(descriptor), descriptor))
+        found = parse(read_whole(source.document(descriptor), descriptor))
     raise ImageProblem(f"its indexes are nested more than {_MAX_NESTING} deep")
 
 
-def read_document(chunks: Iterable[bytes], descriptor: Descriptor) -> bytes:
-    """A small document whole, its size and digest checked."""
+def read_whole(chunks: Iterable[bytes], descriptor: Descriptor) -> bytes:
+    """A small document or blob, its size and digest checked."""
     data = read_bounded(chunks)
     found = Blob(digest=Digest.of(data), size=len(data))
     check_blob(found, descriptor.digest, descriptor.size)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
 
 from ..boot.site import Compression
-from ..errors import ImageProblem, InvalidValue, ToolMissing
+from ..errors import ImageProblem, NetbootError, StoreProblem, ToolMissing
+from .tree import Inode
 
 _BLOCK = "1048576"  # what Kairos' own images have
 # Measured on 610 MB: zstd 3 takes 1.3 s (207 MB), gzip 6 8.5 s and gzip 9 24 s (199 MB both).
@@ -25,24 +26,6 @@ _PIPE_SIZE = 1 << 20
 class Builder(StrEnum):
     TAR2SQFS = "tar2sqfs"
     MKSQUASHFS = "mksquashfs"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Top:
-    """Metadata of the image's root directory, and the time of its newest file."""
-
-    mode: int
-    uid: int
-    gid: int
-    newest: int
-
-
-def parse_compression(text: str) -> Compression:
-    try:
-        return Compression(text)
-    except ValueError:
-        known = ", ".join(Compression)
-        raise InvalidValue(f"'{text}' is no compression: use one of {known}") from None
 
 
 def find_builder(which: Callable[[str], str | None] = shutil.which) -> Builder:
@@ -64,7 +47,7 @@ def choose(wanted: Compression, kernel_config: str) -> Compression:
 
 
 def command(
-    builder: Builder, compression: Compression, target: Path, top: Top, jobs: int
+    builder: Builder, compression: Compression, target: Path, root: Inode, jobs: int
 ) -> list[str]:
     """The builder's command line; it reads a tar on standard input."""
     level = _LEVELS[compression]
@@ -77,12 +60,12 @@ def command(
             # It skips a tar's entry for the root (4.5 then makes it 0:0 whatever the options
             # say), and its xz has no level.
             head = ["mksquashfs", "-", str(target), "-tar", "-noappend", "-no-progress", "-quiet"]
-            root = ["-root-mode", f"{top.mode:o}", "-root-uid", str(top.uid)]
-            root += ["-root-gid", str(top.gid)]
+            top = ["-root-mode", f"{root.mode:o}", "-root-uid", str(root.uid)]
+            top += ["-root-gid", str(root.gid)]
             options = ["-b", _BLOCK, "-comp", compression.value, "-processors", str(jobs)]
             if compression is not Compression.XZ:
                 options += ["-Xcompression-level", level]
-            return [*head, *root, *options]
+            return [*head, *top, *options]
 
 
 def build(argv: list[str], feed: Callable[[BinaryIO], None], newest: int) -> None:
@@ -124,6 +107,8 @@ def _environment(newest: int) -> dict[str, str]:
     return {**os.environ, "LC_ALL": "C", "SOURCE_DATE_EPOCH": str(newest)}
 
 
-def _failure(name: str, status: int, words: str) -> ImageProblem:
+def _failure(name: str, status: int, words: str) -> NetbootError:
     last = (words.strip().splitlines() or ["no reason given"])[-1]
+    if os.strerror(errno.ENOSPC) in words:
+        return StoreProblem(f"the disk is full: `kairos-netboot images gc` ({name}: {last[:200]})")
     return ImageProblem(f"{name} failed with status {status}: {last[:200]}", details=words)

@@ -16,7 +16,7 @@ from isal import igzip, igzip_lib
 
 from ..errors import ImageProblem, NetbootError
 from ..store.blobs import CHUNK, check_blob
-from ..values import Blob, Digest
+from ..values import Blob, Digest, printable
 from .manifest import Layer, LayerFormat
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MAX_UNPACKED = 64 << 30
 # 128 MiB is what `zstd --long` makes, and all that decompressors are asked to grant.
 _ZSTD_WINDOW = 128 << 20
+_MAX_SAID = 500
 
 # Its stubs declare it as a value.
 _IsalError = cast(type[Exception], igzip_lib.IsalError)
@@ -126,8 +127,10 @@ def named(layer: Layer) -> Iterator[None]:
     try:
         yield
     except ImageProblem as problem:
-        raise ImageProblem(f"layer {layer.number}: {problem}", details=problem.details) from None
-    except NetbootError:
+        raise ImageProblem(
+            f"layer {layer.number}: {_said(problem)}", details=problem.details
+        ) from None
+    except (NetbootError, BrokenPipeError):  # a pipe is what is written to
         raise
     except (
         TarError,
@@ -140,4 +143,10 @@ def named(layer: Layer) -> Iterator[None]:
         OverflowError,
         RecursionError,
     ) as error:
-        raise ImageProblem(f"layer {layer.number} cannot be read: {error}") from error
+        raise ImageProblem(f"layer {layer.number} cannot be read: {_said(error)}") from error
+
+
+def _said(error: Exception) -> str:
+    """Without what terminals obey, and without the middle of names as long as their makers want."""
+    text = printable(str(error), 1 << 20)
+    return text if len(text) <= _MAX_SAID else f"{text[:200]} … {text[-200:]}"

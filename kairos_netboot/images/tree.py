@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import TypeAlias
 
 from ..errors import ImageProblem
 
 _MAX_LINKS = 40  # as Linux: MAXSYMLINKS
+# A longer target counts as several links: 40 of 2000 names each, for a million entries, take hours.
+_NAMES_PER_LINK = 25
 _NO_XATTRS: Mapping[str, str] = {}
 
 
@@ -46,8 +47,13 @@ class Inode:
     children: dict[str, Inode] = field(default_factory=dict)
 
 
-# The names that the layer being read has put into each directory.
-Fresh: TypeAlias = defaultdict[Inode, set[str]]
+class Fresh(defaultdict[Inode, set[str]]):
+    """The names that the layer being read has put into each directory."""
+
+    def __init__(self) -> None:
+        super().__init__(set)
+        # Directories without anything of lower layers: marks repeated for a large one cost nothing.
+        self.pruned: set[Inode] = set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +84,11 @@ def find(root: Inode, path: str) -> Found | None:
             trail.append((name, child))
             here = child
             continue
-        links = _count(links, path)
+        target = _parts(child.target)
+        links = _count(links, target, path)
         if child.target.startswith("/"):
             trail, here = [], root
-        left += _parts(child.target)
+        left += target
     return Found(path="/" + "/".join(name for name, _ in trail), inode=here)
 
 
@@ -99,10 +106,11 @@ def make_directories(root: Inode, names: list[str], fresh: Fresh) -> Inode:
             continue
         child = here.children.get(name)
         if child is not None and child.kind is Kind.SYMLINK:
-            links = _count(links, "/".join(names))
+            target = _parts(child.target)
+            links = _count(links, target, "/".join(names))
             if child.target.startswith("/"):
                 trail, here = [], root
-            left += _parts(child.target)
+            left += target
             continue
         if child is None or child.kind is not Kind.DIRECTORY:
             child = here.children[name] = Inode(kind=Kind.DIRECTORY)
@@ -114,6 +122,9 @@ def make_directories(root: Inode, names: list[str], fresh: Fresh) -> Inode:
 
 def prune(directory: Inode, fresh: Fresh) -> None:
     """Drop what lower layers put in here: an opaque directory, or a whiteout's victim."""
+    if directory.kind is not Kind.DIRECTORY or directory in fresh.pruned:
+        return
+    fresh.pruned.add(directory)
     for name, child in list(directory.children.items()):
         prune(child, fresh)
         if name not in fresh[directory] and not child.children:
@@ -146,7 +157,7 @@ def _up(root: Inode, trail: list[tuple[str, Inode]]) -> Inode:
     return trail[-1][1] if trail else root  # '..' in the root is the root
 
 
-def _count(links: int, path: str) -> int:
+def _count(links: int, target: list[str], path: str) -> int:
     if links >= _MAX_LINKS:
         raise ImageProblem(f"/{path.lstrip('/')} is a loop of symbolic links")
-    return links + 1
+    return links + 1 + len(target) // _NAMES_PER_LINK

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
 
-from ..errors import ImageProblem, StoreProblem, UnknownName
+from ..errors import ImageProblem, InvalidValue, StoreProblem
 from ..values import Blob, Digest
+from .locks import is_at, locked, try_lock, wait_for_lock
 from .ownership import give_to_owner, make_directory
 
 CHUNK = 1 << 20
+# Left free whatever comes: reports of nodes must still find room in the database.
+_SPARE = 32 << 20
 
 
 class BlobStore:
@@ -33,8 +34,7 @@ class BlobStore:
         with _told(root):
             for directory in (root, self._blobs, self._work):
                 make_directory(directory)
-        with suppress(OSError):  # a store that may only be read is swept by its owner
-            self._sweep()
+        self.sweep()
 
     def path(self, digest: Digest) -> Path:
         """Where the blob is, or would be."""
@@ -43,48 +43,124 @@ class BlobStore:
     def has(self, digest: Digest) -> bool:
         return self.path(digest).is_file()
 
-    def open(self, digest: Digest) -> BinaryIO:
-        try:
-            return self.path(digest).open("rb")
-        except FileNotFoundError:
-            raise UnknownName(f"no blob {digest} in {self.root}: add its image again") from None
-        except OSError as error:
-            raise StoreProblem(f"{self.path(digest)}: {error.strerror}") from None
-
-    def put(
-        self, chunks: Iterable[bytes], expected: Digest | None = None, size: int | None = None
-    ) -> Blob:
-        """Store a stream. One that is not as expected raises ImageProblem and leaves nothing."""
-        with self.scratch() as scratch, _told(self.root):
-            part = scratch / ".part-blob"
-            blob = write_checked(chunks, part, expected, size)
-            self._place(part, blob.digest)
-        return blob
-
-    def adopt(self, path: Path) -> Blob:
-        """Take over a file that was written in `scratch()`."""
-        return self.adopt_all([path])[0]
-
-    def adopt_all(self, paths: Sequence[Path]) -> tuple[Blob, ...]:
-        """Take over files written in `scratch()`: all of them, or none."""
-        added: list[Digest] = []
+    def all(self) -> tuple[Blob, ...]:
+        """Every blob that is here, by digest."""
+        found = []
         with _told(self.root):
-            blobs = [_hash_file(path) for path in paths]
+            for path in sorted(self._blobs.iterdir()):
+                with suppress(FileNotFoundError, InvalidValue):  # deleted just now; no blob of ours
+                    digest = Digest(f"sha256:{path.name}")
+                    found.append(Blob(digest=digest, size=path.stat().st_size))
+        return tuple(found)
+
+    def require(self, size: int) -> None:
+        """Raise StoreProblem unless so many bytes fit on the disk."""
+        with _told(self.root):
+            free = shutil.disk_usage(self.root).free
+        if free < size + _SPARE:
+            raise StoreProblem(
+                f"{self.root} needs about {(size + _SPARE) / 1e6:.0f} MB and has {free / 1e6:.0f} "
+                "MB left: make room, `kairos-netboot images gc` tells what can go"
+            )
+
+    # Who may do what at the same time
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Blobs that are placed or found within stay, though no image names them yet."""
+        with ExitStack() as stack:
+            with _told(self.root):
+                stack.enter_context(locked(self._blobs, shared=True))
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody is within `guard` meanwhile; raises StoreProblem where somebody is."""
+        with ExitStack() as stack:
+            with _told(self.root):
+                try:
+                    stack.enter_context(locked(self._blobs, wait=False))
+                except BlockingIOError:
+                    raise StoreProblem(
+                        "an image is being added: try again when it is done"
+                    ) from None
+            yield
+
+    @contextmanager
+    def claim(self, name: str, on_wait: Callable[[], None]) -> Iterator[None]:
+        """One at a time does the work of that name; `on_wait` is called before each wait."""
+        path = self._work / f"claim-{name}"
+        with _told(self.root):
+            lock = self._lock_file(path, on_wait)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            os.close(lock)
+
+    def _lock_file(self, path: Path, on_wait: Callable[[], None]) -> int:
+        while True:
+            # Under the parent's lock, so that no sweep is taken for somebody who does the work.
+            with locked(self._work):
+                lock = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
+                taken = try_lock(lock)
             try:
-                for path, blob in zip(paths, blobs, strict=True):
-                    if not self.has(blob.digest):
-                        added.append(blob.digest)
-                    self._place(path, blob.digest)
+                with suppress(FileNotFoundError):  # done with and deleted by now
+                    give_to_owner(path, like=self.root)
+                if not taken:
+                    on_wait()
+                    wait_for_lock(lock)
+                if is_at(lock, path):
+                    return lock
             except BaseException:
-                for digest in added:
-                    self.remove(digest)
+                os.close(lock)
                 raise
-        return tuple(blobs)
+            os.close(lock)
+
+    # In and out
+
+    def adopt_all(
+        self, paths: Sequence[Path], known: Mapping[Path, Blob] | None = None
+    ) -> tuple[Blob, ...]:
+        """Take over files written in `scratch()`: all of them, or none. `known`: those whose
+        digests were proven while they were written."""
+        known = known or {}
+        with _told(self.root):
+            blobs = tuple(known.get(path) or _hash_file(path) for path in paths)
+            found = {blob.digest: path for path, blob in zip(paths, blobs, strict=True)}
+            moves = {p: self.path(d) for d, p in found.items() if p != self.path(d)}
+            for path in moves:
+                path.chmod(0o644)
+                give_to_owner(path, like=self.root)
+                _sync(path)
+            # One at a time: what a failure takes back, no other has met here already.
+            with locked(self._work):
+                self._place(moves)
+        return blobs
+
+    def _place(self, moves: Mapping[Path, Path]) -> None:
+        added = [target for target in moves.values() if not target.exists()]
+        try:
+            for path, target in moves.items():
+                os.replace(path, target)
+            _sync(self._blobs)
+        except BaseException:
+            for target in added:
+                with suppress(OSError):
+                    target.unlink(missing_ok=True)
+            raise
 
     def remove(self, digest: Digest) -> None:
         """Delete the blob; one that is not there is no error."""
         with _told(self.root):
             self.path(digest).unlink(missing_ok=True)
+
+    def set_aside(self, blobs: Iterable[Blob]) -> None:
+        """Out of the store at once; the next sweep deletes them, which may take its time."""
+        with _told(self.root):
+            for blob in blobs:
+                with suppress(FileNotFoundError):
+                    os.replace(self.path(blob.digest), self._work / f"gone-{blob.digest.hex}")
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -99,55 +175,48 @@ class BlobStore:
 
     def _make_scratch(self) -> tuple[Path, int]:
         # Under the parent's lock, so that no sweep sees the directory before it is locked itself.
-        with _locked(self._work):
+        with locked(self._work):
             directory = Path(tempfile.mkdtemp(prefix="scratch-", dir=self._work))
             give_to_owner(directory, like=self.root)
             lock = os.open(directory, os.O_RDONLY)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            wait_for_lock(lock)
         return directory, lock
 
-    def _sweep(self) -> None:
-        with _locked(self._work):
+    def sweep(self) -> None:
+        """Delete what nobody works on any more; a store that may only be read is its owner's."""
+        with suppress(OSError), locked(self._work):
             for entry in self._work.iterdir():
-                with suppress(OSError), _locked(entry, wait=False):
-                    shutil.rmtree(entry, ignore_errors=True)
-
-    def _place(self, path: Path, digest: Digest) -> None:
-        path.chmod(0o644)
-        give_to_owner(path, like=self.root)
-        _sync(path)
-        os.replace(path, self.path(digest))
-        _sync(self._blobs)
+                with suppress(OSError), locked(entry, wait=False):
+                    _remove(entry)
 
 
 def write_checked(
     chunks: Iterable[bytes],
     path: Path,
-    expected: Digest | None = None,
-    size: int | None = None,
+    expected: Digest,
+    size: int,
     report: Callable[[int], None] = lambda written: None,
-) -> Blob:
+) -> None:
     """Write a stream to a new file; raises ImageProblem where it is not as expected."""
     sha256, written = hashlib.sha256(), 0
     with path.open("xb") as file:
         for chunk in chunks:
             written += len(chunk)
-            if size is not None and written > size:
+            if written > size:
                 break
             sha256.update(chunk)
             file.write(chunk)
             report(written)
     digest = Digest("sha256:" + sha256.hexdigest())
     check_blob(Blob(digest=digest, size=written), expected, size)
-    return Blob(digest=digest, size=written)
 
 
-def check_blob(found: Blob, expected: Digest | None, size: int | None) -> None:
+def check_blob(found: Blob, expected: Digest, size: int | None) -> None:
     """Raise ImageProblem unless what was read is what was announced."""
     if size is not None and found.size != size:
         amount = "more than" if found.size > size else f"{found.size} of"
-        raise ImageProblem(f"{expected or 'the blob'} came with {amount} {size} bytes: try again")
-    if expected is not None and found.digest != expected:
+        raise ImageProblem(f"{expected} came with {amount} {size} bytes: try again")
+    if found.digest != expected:
         raise ImageProblem(f"{expected} came with other content, {found.digest}: do not use it")
 
 
@@ -165,15 +234,11 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-@contextmanager
-def _locked(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold the lock on a file or directory; raises BlockingIOError if it is held and not `wait`."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
+def _remove(entry: Path) -> None:
+    if entry.is_dir():
+        shutil.rmtree(entry, ignore_errors=True)
+    else:
+        entry.unlink()
 
 
 @contextmanager

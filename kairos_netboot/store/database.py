@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..errors import StoreProblem
 from .ownership import give_to_owner
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_NEWEST = "0001"
+_NEWEST = "0002"
+_ALONE = "alone"
 
 
 def open_database(path: Path) -> Engine:
@@ -25,8 +28,8 @@ def open_database(path: Path) -> Engine:
         engine = create_engine(
             f"sqlite:///{path}", connect_args={"timeout": 15}, hide_parameters=True
         )
-        event.listen(engine, "connect", _configure)
-        with engine.connect():
+        event.listen(engine, "do_connect", _connect)
+        with _connected(engine):
             pass
         if fresh:
             # The -wal and -shm files follow by themselves: SQLite gives them the owner of this one.
@@ -41,18 +44,40 @@ def open_database(path: Path) -> Engine:
     return engine
 
 
-def _configure(connection: sqlite3.Connection, _record: object) -> None:
+def _connect(
+    _dialect: object, record: ConnectionPoolEntry, where: Sequence[Any], how: dict[str, Any]
+) -> sqlite3.Connection:
+    """On a full disk there is no room for the index of the log, and no reading without it; nor
+    could `images gc` make room. SQLite needs none where it locks everybody else out: done then,
+    and for one transaction at a time."""
+    try:
+        return _configured(sqlite3.connect(*where, **how))
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname != "SQLITE_IOERR_SHMSIZE":
+            raise
+    connection = sqlite3.connect(*where, **how)
+    connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+    record.info[_ALONE] = True
+    return _configured(connection)
+
+
+def _configured(connection: sqlite3.Connection) -> sqlite3.Connection:
     # pysqlite opens transactions late and only for writes; SQLAlchemy's documented cure is to
     # take that away from it and to send BEGIN ourselves.
     connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode=WAL")
-    # FULL: an acknowledged report must outlive a power cut, not only a crash of this process.
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA foreign_keys=ON")
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        # FULL: an acknowledged report must outlive a power cut, not only a crash of this process.
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
 
 
 def _version(engine: Engine) -> str | None:
-    with engine.connect() as connection:
+    with _connected(engine) as connection:
         tables = connection.execute(
             text("SELECT name FROM sqlite_master WHERE name = 'alembic_version'")
         ).all()
@@ -82,25 +107,42 @@ def _migrate(engine: Engine) -> None:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that holds the write lock from its start, so that what it reads stays true."""
-    with _told(), engine.connect() as connection:
+    with _connected(engine) as connection:
         connection.execute(text("BEGIN IMMEDIATE"))
         try:
             yield connection
+            connection.execute(text("COMMIT"))
         except BaseException:
-            connection.execute(text("ROLLBACK"))
+            # Not the statement: on a full disk SQLite has rolled back by itself already.
+            connection.rollback()
             raise
-        connection.execute(text("COMMIT"))
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that sees one moment of the database."""
-    with _told(), engine.connect() as connection:
+    with _connected(engine) as connection:
         connection.execute(text("BEGIN"))
         try:
             yield connection
         finally:
-            connection.execute(text("ROLLBACK"))
+            connection.rollback()
+
+
+def change_count(engine: Engine) -> int:
+    """Grows whenever another process writes; 0 while the disk is too full for anybody to."""
+    with _connected(engine) as connection:
+        if _ALONE in connection.info:
+            return 0
+        return int(connection.execute(text("PRAGMA data_version")).scalar_one())
+
+
+@contextmanager
+def _connected(engine: Engine) -> Iterator[Connection]:
+    with _told(), engine.connect() as connection:
+        if _ALONE in connection.info:
+            connection.detach()  # closed after this and not kept: others want it too
+        yield connection
 
 
 @contextmanager

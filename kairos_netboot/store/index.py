@@ -19,6 +19,7 @@ from typing import ParamSpec, TypeVar
 
 from ..boot.fleet import Event, Fleet, Node
 from ..boot.lifecycle import Kind
+from ..boot.site import Image
 from ..boot.tokens import BootTokens
 from ..errors import StoreProblem
 from ..values import Mac
@@ -107,11 +108,13 @@ class Index:
             await self._record([(_event(node, kind, text), once)])
         return next((n for n in self.fleet.nodes if n.id == node.id), node)
 
-    async def begin_boot(self, node: Node, tokens: BootTokens, text: str) -> Node | None:
+    async def begin_boot(
+        self, node: Node, tokens: BootTokens, text: str, image: Image
+    ) -> Node | None:
         """As Store.begin_boot."""
         event = _event(node, Kind.BOOT_STARTED, text)
         async with self._writing:
-            begun = await self._call(self._store.begin_boot, node, tokens, event)
+            begun = await self._call(self._store.begin_boot, node, tokens, event, image)
         if begun is None:
             await self.load()
         else:

@@ -14,6 +14,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from ..boot.fleet import Event, Node
 from ..boot.lifecycle import SETTLED, Kind, State, fold
+from ..boot.site import Image
 from ..boot.tokens import BootTokens
 from ..values import Mac
 from .rows import to_spec
@@ -97,19 +98,28 @@ def last_events(connection: Connection) -> dict[int, Event]:
     return {row.node: _event(row) for row in rows}
 
 
-def open_boot(connection: Connection, node: int, tokens: BootTokens) -> None:
-    """From now on the document is this boot's alone; reports of earlier ones are still heard."""
-    known = connection.execute(select(nodes.c.report_keys).where(nodes.c.id == node)).scalar_one()
-    keys = {"document_key": tokens.document_key, "report_keys": [*known, tokens.report_key]}
-    connection.execute(update(nodes).where(nodes.c.id == node).values(keys))
+def open_boot(connection: Connection, node: int, tokens: BootTokens, image: Image) -> None:
+    """From now on the document is this boot's alone; those of earlier ones may still be at work,
+    and so their reports are heard and their files kept."""
+    keys, files = nodes.c.report_keys, nodes.c.boot_files
+    known = connection.execute(select(keys, files).where(nodes.c.id == node)).one()
+    digests = (*known.boot_files, *(blob.digest for blob in image.blobs()))
+    row = {
+        "document_key": tokens.document_key,
+        "report_keys": [*known.report_keys, tokens.report_key],
+        "boot_files": list(dict.fromkeys(digests)),
+    }
+    connection.execute(update(nodes).where(nodes.c.id == node).values(row))
 
 
 def close_document(connection: Connection, node: int) -> None:
     connection.execute(update(nodes).where(nodes.c.id == node).values(document_key=""))
 
 
-def close_reports(connection: Connection, node: int) -> None:
-    connection.execute(update(nodes).where(nodes.c.id == node).values(report_keys=[]))
+def close_boots(connection: Connection, node: int) -> None:
+    """Nobody is at work on it any more: no report is heard, no file kept for it."""
+    row = {"document_key": "", "report_keys": [], "boot_files": []}
+    connection.execute(update(nodes).where(nodes.c.id == node).values(row))
 
 
 def any_settled(connection: Connection, owned: Iterable[Mac]) -> bool:
@@ -154,4 +164,7 @@ def absorb(connection: Connection, node: int, other: int) -> None:
         # `once` was unique within the other node only.
         update(events).where(events.c.node == other).values(node=node, once=None)
     )
+    files = select(nodes.c.boot_files).where(nodes.c.id.in_([node, other]))
+    both = {digest: None for (kept,) in connection.execute(files) for digest in kept}
+    connection.execute(update(nodes).where(nodes.c.id == node).values(boot_files=list(both)))
     connection.execute(delete(nodes).where(nodes.c.id == other))

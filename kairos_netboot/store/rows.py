@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
-from ..boot.site import Action, BootFiles, ExitMethod, ImageFacts, NodeSpec, Profile, Template
+from ..boot.site import (
+    Action,
+    BootFiles,
+    Compression,
+    Content,
+    ExitMethod,
+    Image,
+    ImageFacts,
+    ImageSource,
+    NodeSpec,
+    Profile,
+    RegistryHost,
+    Template,
+)
 from ..values import Arch, Blob, Digest, Firmware, Mac
 
 Json = dict[str, Any]
@@ -56,15 +70,56 @@ def to_spec(name: str, row: Mapping[str, Any]) -> NodeSpec:
     )
 
 
-def to_files(row: Mapping[str, Any]) -> BootFiles:
-    blobs = {
-        name: Blob(digest=Digest(blob["digest"]), size=blob["size"]) for name, blob in row.items()
+def from_image(image: Image) -> Json:
+    """Without its name, which has a column of its own."""
+    return {
+        "source": {k: v for k, v in asdict(image.source).items() if k != "name"},
+        "digest": image.digest,
+        "facts": asdict(image.facts),
+        "files": asdict(image.files),
+        "content": asdict(image.content) if image.content else None,
     }
-    return BootFiles(**blobs)
 
 
-def to_facts(row: Mapping[str, Any]) -> ImageFacts:
-    return ImageFacts(**{**row, "arch": Arch(row["arch"])})
+def to_image(name: str, row: Mapping[str, Any]) -> Image:
+    """Raises ValueError, KeyError or TypeError where the row is no image."""
+    return Image(
+        name=name,
+        source=_source(name, row["source"]),
+        digest=Digest(row["digest"]),
+        facts=ImageFacts(**{**row["facts"], "arch": Arch(row["facts"]["arch"])}),
+        files=BootFiles(**{part: _blob(blob) for part, blob in row["files"].items()}),
+        content=_content(row["content"]) if row["content"] else None,
+    )
+
+
+def _source(name: str, row: Mapping[str, Any]) -> ImageSource:
+    known = {**row, "arch": Arch(row["arch"])}
+    if "compression" in row:
+        known["compression"] = Compression(row["compression"])
+    return ImageSource(name=name, **known)
+
+
+def _content(row: Mapping[str, Any]) -> Content:
+    return Content(
+        media_type=row["media_type"],
+        manifest=_blob(row["manifest"]),
+        blobs=tuple(map(_blob, row["blobs"])),
+    )
+
+
+def _blob(row: Mapping[str, Any]) -> Blob:
+    return Blob(digest=Digest(row["digest"]), size=int(row["size"]))
+
+
+def from_registry(host: RegistryHost) -> Json:
+    return {"mirrors": list(host.mirrors), "ca": host.ca, "insecure": host.insecure}
+
+
+def to_registry(name: str, row: Mapping[str, Any]) -> RegistryHost:
+    return RegistryHost(
+        host=name, mirrors=tuple(row["mirrors"]), ca=row["ca"], insecure=row["insecure"]
+    )
 
 
 def _exits(row: Mapping[str, str]) -> dict[Firmware, ExitMethod]:

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
@@ -29,6 +30,8 @@ nodes = Table(
     Column("document_key", Text, nullable=False, default=""),
     Column("report_keys", JSON, nullable=False, default=list),
     Column("facts", JSON, nullable=False, default=dict),
+    # The digests of what its starts of the installer may still fetch.
+    Column("boot_files", JSON, nullable=False, default=list, server_default=text("'[]'")),
 )
 
 macs = Table(
@@ -59,10 +62,12 @@ images = Table(
     "images",
     metadata,
     Column("name", Text, primary_key=True),
-    Column("reference", Text, nullable=False),
+    Column("source", JSON, nullable=False),
     Column("digest", Text, nullable=False),
     Column("facts", JSON, nullable=False),
     Column("files", JSON, nullable=False),
+    Column("content", JSON(none_as_null=True)),
+    Column("former", JSON(none_as_null=True)),  # the image that had the name before, as a row
 )
 
 profiles = Table(
@@ -72,8 +77,8 @@ profiles = Table(
     Column("spec", JSON, nullable=False),
 )
 
-# What the site file says besides: `vendor-recipes`; and `server-url`, where `serve` was last
-# reachable, for `explain`.
+# What the site file says besides: `vendor-recipes` and `registries`; and `server-url`, where
+# `serve` was last reachable, for `explain`.
 settings = Table(
     "settings",
     metadata,

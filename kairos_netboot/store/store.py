@@ -4,44 +4,48 @@ thread, the commands directly. Each operation is one transaction."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from ..boot.changes import kept_sentence, node_change, profile_changes
 from ..boot.fleet import Event, Fleet, Node
-from ..boot.lifecycle import MAX_BOOTS, MAY_INSTALL, SETTLED, Kind, State
-from ..boot.matching import Match, match_nodes
-from ..boot.site import Image, Profile, Site
+from ..boot.lifecycle import MAX_BOOTS, MAY_INSTALL, Kind
+from ..boot.site import Image, ImageSource, RegistryHost, Site
 from ..boot.tokens import BootTokens
-from ..errors import UnknownName
+from ..errors import StoreProblem, UnknownName
 from ..values import Digest, Mac
 from .blobs import BlobStore
-from .database import open_database, reading, writing
+from .database import change_count, open_database, reading, writing
 from .directory import open_directory
+from .images import (
+    Garbage,
+    drop_image,
+    is_kept,
+    needed_blobs,
+    put_image,
+    read_former,
+    read_images,
+)
 from .nodes import (
     MAX_DISCOVERED,
-    absorb,
     add_node,
-    any_settled,
     append,
-    close_document,
-    close_reports,
+    close_boots,
     last_events,
     open_boot,
     read_node,
     read_nodes,
     read_timeline,
     set_facts,
-    set_macs,
 )
 from .ownership import give_to_owner
-from .rows import from_profile, from_spec, to_facts, to_files, to_profile
-from .schema import images, macs, nodes, profiles, settings
+from .rows import from_registry, to_registry
+from .schema import macs, nodes, settings
+from .site import put_nodes, put_profiles, read_profiles
 
 
 class Store:
@@ -66,15 +70,15 @@ class Store:
         with reading(self._engine) as connection:
             return Fleet(
                 read_nodes(connection),
-                _read_profiles(connection),
-                _read_images(connection),
+                read_profiles(connection),
+                read_images(connection),
                 _setting(connection, "vendor-recipes", {}),
+                read_former(connection),
             )
 
     def change_count(self) -> int:
         """Grows whenever another process writes (SQLite's data_version)."""
-        with self._engine.connect() as connection:
-            return int(connection.execute(text("PRAGMA data_version")).scalar_one())
+        return change_count(self._engine)
 
     def timeline(self, node: int) -> tuple[Event, ...]:
         with reading(self._engine) as connection:
@@ -90,30 +94,83 @@ class Store:
     def apply(self, site: Site, at: datetime) -> list[str]:
         """Make the site so; what changed, a sentence each."""
         with writing(self._engine) as connection:
-            lines = profile_changes(_read_profiles(connection), site.profiles)
-            connection.execute(delete(profiles))
-            for profile in site.profiles.values():
-                row = {"name": profile.name, "spec": from_profile(profile)}
-                connection.execute(insert(profiles).values(row))
+            lines = put_profiles(connection, site.profiles)
             _set(connection, "vendor-recipes", dict(site.vendor_recipes))
-            return lines + _apply_nodes(connection, site, at)
+            hosts = {name: from_registry(host) for name, host in site.registries.items()}
+            _set(connection, "registries", hosts)
+            return lines + put_nodes(connection, site.nodes, at)
 
     # Images
 
     def add_image(self, image: Image) -> None:
+        """Put it in service under its name; another that had the name is kept as its former.
+
+        Raises StoreProblem unless its blobs are here: whoever places them holds `blobs.guard()`
+        until this is done.
+        """
         with writing(self._engine) as connection:
-            row = {
-                "name": image.name,
-                "reference": image.reference,
-                "digest": image.digest,
-                "facts": asdict(image.facts),
-                "files": asdict(image.files),
-            }
-            connection.execute(
-                sqlite_insert(images)
-                .values(row)
-                .on_conflict_do_update(index_elements=["name"], set_=row)
-            )
+            self._put_image(connection, image)
+
+    def _put_image(self, connection: Connection, image: Image) -> None:
+        # Within the transaction: `collect` deletes within one too.
+        if not self.is_whole(image):
+            raise StoreProblem(f"files of image '{image.name}' are not here any more: add it again")
+        put_image(connection, image)
+
+    def is_whole(self, image: Image) -> bool:
+        return all(self.blobs.has(blob.digest) for blob in image.blobs())
+
+    def image_of(self, source: ImageSource, digest: Digest) -> Image | None:
+        """An image made of that manifest the same way, as if made from `source`; all its files
+        are here. None: it has to be made."""
+        with reading(self._engine) as connection:
+            known = [*read_images(connection).values(), *read_former(connection).values()]
+        for image in known:
+            same = (image.digest, image.source.compression) == (digest, source.compression)
+            if same and image.facts.arch is source.arch and self.is_whole(image):
+                return replace(image, name=source.name, source=source)
+        return None
+
+    def former_images(self) -> dict[str, Image]:
+        """By name, what each image was before its last update."""
+        with reading(self._engine) as connection:
+            return read_former(connection)
+
+    def rollback_image(self, name: str) -> Image:
+        """Swap an image and its former; the one now in service. UnknownName without a former."""
+        with writing(self._engine) as connection:
+            former = read_former(connection).get(name)
+            if former is None:
+                raise UnknownName(
+                    f"image '{name}' has no former version here: "
+                    "`kairos-netboot images add` brings any version, named by its digest"
+                )
+            self._put_image(connection, former)
+            return former
+
+    def remove_image(self, name: str) -> None:
+        """Forget it; raises StoreProblem while a profile names it or a node installs it."""
+        with writing(self._engine) as connection:
+            drop_image(connection, name)
+
+    def garbage(self) -> Garbage:
+        """The blobs that no image, no former image and no booting node needs."""
+        with reading(self._engine) as connection:
+            return self._garbage(connection)
+
+    def _garbage(self, connection: Connection) -> Garbage:
+        here, needed = self.blobs.all(), needed_blobs(connection)
+        return Garbage(blobs=tuple(blob for blob in here if blob.digest not in needed))
+
+    def collect(self) -> Garbage:
+        """Delete the garbage; what was deleted. StoreProblem while an image is being added."""
+        with self.blobs.alone():
+            # Between the look and the deletion no boot may begin, and no image be put back.
+            with writing(self._engine) as connection:
+                garbage = self._garbage(connection)
+                self.blobs.set_aside(garbage.blobs)
+            self.blobs.sweep()
+        return garbage
 
     # Nodes
 
@@ -123,16 +180,20 @@ class Store:
             changed = {e.node for e, once in events if append(connection, e, once)}
             return [read_node(connection, node) for node in sorted(changed)]
 
-    def begin_boot(self, node: Node, tokens: BootTokens, event: Event) -> Node | None:
+    def begin_boot(self, node: Node, tokens: BootTokens, event: Event, image: Image) -> Node | None:
         """Count one start of the installer and open its document. None where the node may not
-        install any more, has used up its starts, or is not what `node` says since a moment."""
+        install any more, has used up its starts, or it or `image` is another since a moment.
+
+        The image's blobs are kept as long as the node may fetch them."""
         with writing(self._engine) as connection:
             now = read_node(connection, node.id)
             same = now.spec is not None and (now.spec, now.macs) == (node.spec, node.macs)
             if not same or now.state not in MAY_INSTALL or now.boots >= MAX_BOOTS:
                 return None
+            if not is_kept(connection, image):
+                return None
             append(connection, event)
-            open_boot(connection, node.id, tokens)
+            open_boot(connection, node.id, tokens, image)
             return read_node(connection, node.id)
 
     def rearm(self, name: str, at: datetime) -> Node:
@@ -143,8 +204,7 @@ class Store:
                 raise UnknownName(f"nobody named {name}: give it a node in the site file first")
             sentence = "armed again by hand: installs when it next boots from the network"
             append(connection, Event(node=node.id, at=at, kind=Kind.REARMED, text=sentence))
-            close_document(connection, node.id)
-            close_reports(connection, node.id)
+            close_boots(connection, node.id)
             return read_node(connection, node.id)
 
     def discover(self, seen: Mapping[Mac, Mapping[str, str]], at: datetime) -> list[Node]:
@@ -158,6 +218,12 @@ class Store:
             return [read_node(connection, node) for node in found if node is not None]
 
     # Settings
+
+    def registries(self) -> dict[str, RegistryHost]:
+        """How the site file says that registries are reached, by host."""
+        with reading(self._engine) as connection:
+            rows = _setting(connection, "registries", {})
+        return {host: to_registry(host, row) for host, row in rows.items()}
 
     def set_server_url(self, url: str) -> None:
         with writing(self._engine) as connection:
@@ -180,64 +246,6 @@ def _discover(connection: Connection, mac: Mac, at: datetime) -> int | None:
     sentence = "asked to boot from the network; nobody named it, so it got no answer"
     append(connection, Event(node=node, at=at, kind=Kind.DISCOVERED, text=sentence))
     return node
-
-
-def _apply_nodes(connection: Connection, site: Site, at: datetime) -> list[str]:
-    matching = match_nodes(read_nodes(connection), site.nodes)
-    # Two nodes may have swapped names: all are taken off before any is put on.
-    connection.execute(update(nodes).values(name=None, spec=None))
-    lines = [line for match in matching.matches for line in _put(connection, match, at)]
-    for node in matching.removed:
-        sentence = f"taken out of the site: gets no answers; it was {node.state}"
-        append(connection, Event(node=node.id, at=at, kind=Kind.SETTINGS, text=sentence))
-        close_document(connection, node.id)
-        lines.append(f"node {node.name}: {sentence}")
-    return lines
-
-
-def _put(connection: Connection, match: Match, at: datetime) -> list[str]:
-    """Make one node so. A card that was an installed machine's brings no installer with it."""
-    spec, known = match.spec, match.node
-    node = known.id if known else add_node(connection, spec.macs)
-    for other in match.absorbed:
-        absorb(connection, node, other.id)
-    set_macs(connection, node, spec.macs)
-    row = {"name": spec.name, "spec": from_spec(spec)}
-    connection.execute(update(nodes).where(nodes.c.id == node).values(row))
-    lines = [f"node {o.name}: is part of {spec.name} now" for o in match.absorbed if o.spec]
-    kind, sentence = _what_happens(connection, match)
-    if sentence:
-        append(connection, Event(node=node, at=at, kind=kind, text=sentence))
-        lines.append(f"node {spec.name}: {sentence}")
-    return lines
-
-
-def _what_happens(connection: Connection, match: Match) -> tuple[Kind, str]:
-    state = match.node.state if match.node else State.DISCOVERED
-    fresh = state is State.DISCOVERED
-    before = set(match.node.macs) if match.node and not fresh else set()
-    if state not in SETTLED and any_settled(connection, set(match.spec.macs) - before):
-        return Kind.KEPT, kept_sentence(match.spec)
-    return Kind.NAMED if fresh else Kind.SETTINGS, node_change(match)
-
-
-def _read_profiles(connection: Connection) -> dict[str, Profile]:
-    rows = connection.execute(select(profiles).order_by(profiles.c.name))
-    return {row.name: to_profile(row.name, row.spec) for row in rows}
-
-
-def _read_images(connection: Connection) -> dict[str, Image]:
-    rows = connection.execute(select(images).order_by(images.c.name))
-    return {
-        row.name: Image(
-            name=row.name,
-            reference=row.reference,
-            digest=Digest(row.digest),
-            facts=to_facts(row.facts),
-            files=to_files(row.files),
-        )
-        for row in rows
-    }
 
 
 def _setting(connection: Connection, key: str, default: object) -> Any:

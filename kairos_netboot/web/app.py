@@ -11,7 +11,7 @@ from ..boot.script import Scripts
 from ..errors import NetbootError
 from ..store.blobs import BlobStore
 from ..store.index import Index
-from . import firmware, nodes
+from . import firmware, nodes, registry
 from .keys import BLOBS, INDEX, LOADERS, SCRIPTS
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ def make_app(
     app[INDEX], app[BLOBS], app[SCRIPTS], app[LOADERS] = index, blobs, scripts, loaders
     app.add_routes(firmware.routes)
     app.add_routes(nodes.routes)
+    app.add_routes(registry.routes)
     return app
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from aiohttp import web
 
@@ -16,8 +18,10 @@ from ..values import Digest
 from .ranges import ByteRange, byte_range
 
 
-async def send_blob(request: web.Request, path: Path, digest: Digest) -> web.StreamResponse:
-    """The whole file, a part, or 304; raises FileNotFoundError."""
+async def send_blob(
+    request: web.Request, path: Path, digest: Digest, more: Mapping[str, str] = MappingProxyType({})
+) -> web.StreamResponse:
+    """The whole file, a part, or 304; raises FileNotFoundError. `more`: headers besides ours."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         etag = f'"{digest.hex}"'
@@ -26,10 +30,11 @@ async def send_blob(request: web.Request, path: Path, digest: Digest) -> web.Str
             "Accept-Ranges": "bytes",
             "Cache-Control": "public, max-age=31536000, immutable",
             "Content-Type": "application/octet-stream",
+            **more,
         }
-        if _names(request.headers.get("If-None-Match", ""), etag):
+        if names(request.headers.get("If-None-Match", ""), etag):
             return web.Response(status=304, headers=headers)
-        if "If-Match" in request.headers and not _names(request.headers["If-Match"], etag):
+        if "If-Match" in request.headers and not names(request.headers["If-Match"], etag):
             return web.Response(status=412)
         part = _part(request, etag, size)
         if part and not part.count:
@@ -44,7 +49,8 @@ async def send_blob(request: web.Request, path: Path, digest: Digest) -> web.Str
         return response
 
 
-def _names(header: str, etag: str) -> bool:
+def names(header: str, etag: str) -> bool:
+    """Whether an If-None-Match or If-Match header names this version."""
     return any(one.strip().removeprefix("W/") in ("*", etag) for one in header.split(","))
 
 

@@ -56,9 +56,13 @@ async def _install(request: web.Request, decision: Decision, node: Node, mac: Ma
     plan = plan_install(decision, mac, urls, tokens)
     document_for(index.fleet, node, urls, tokens.report)  # raises before anything is started
     said = f"boot script: installs '{plan.image}', start {plan.boot} of at most {plan.max_boots}"
-    begun = await index.begin_boot(node, tokens, said)
+    assert decision.image is not None  # plan_install has looked
+    begun = await index.begin_boot(node, tokens, said, decision.image)
     if begun is None:
-        return _to_disk(request, _decide(index.fleet, mac), node)
+        again = _decide(index.fleet, mac)
+        if again.outcome is Outcome.INSTALL and again.node:  # of another image, since a moment
+            return await _install(request, again, again.node, mac)
+        return _to_disk(request, again, node)
     log.info("%s: %s", node.name, said)
     return request.app[SCRIPTS].install(plan)
 

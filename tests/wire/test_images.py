@@ -6,18 +6,21 @@ import os
 import shutil
 import stat
 import subprocess
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from kairos_netboot.boot.site import Compression, Image
+from kairos_netboot.boot.site import Compression, Image, ImageSource
 from kairos_netboot.images import squashfs
 from kairos_netboot.images.layers import index_layers
 from kairos_netboot.images.manifest import LayerFormat
 from kairos_netboot.images.merge import newest_time, write_tar
 from kairos_netboot.images.pull import add_image
-from kairos_netboot.images.squashfs import Builder, Top
-from kairos_netboot.store.blobs import BlobStore
+from kairos_netboot.images.reference import default_name, parse
+from kairos_netboot.images.squashfs import Builder
+from kairos_netboot.store.store import Store
 from kairos_netboot.values import Arch, Digest
 from tests.images_factory import (
     MadeImage,
@@ -47,21 +50,20 @@ def needs(*tools: str, root: bool = False) -> None:
         pytest.skip(reason)
 
 
-def add(store: BlobStore, reference: str, arch: Arch = Arch.AMD64, how: str = "auto") -> Image:
-    return add_image(
-        reference,
-        name=None,
-        store=store,
-        insecure=False,
+def add(store: Store, reference: str, arch: Arch = Arch.AMD64, how: str = "auto") -> Image:
+    wanted = ImageSource(
+        name=default_name(parse(reference)),
+        reference=reference,
         arch=arch,
-        compression=how,
-        progress=lambda told: None,
+        compression=Compression(how),
     )
+    return add_image(wanted, store, {}, lambda told: None)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> BlobStore:
-    return BlobStore(tmp_path / "blobs")
+def store(tmp_path: Path) -> Iterator[Store]:
+    with closing(Store(tmp_path / "state")) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -71,25 +73,24 @@ def nasty(tmp_path: Path) -> str:
     return f"oci:{write_layout(tmp_path / 'layout', {'nasty': image(layers)})}"
 
 
-def content(store: BlobStore, digest: Digest) -> bytes:
-    with store.open(digest) as blob:
-        return blob.read()
+def content(store: Store, digest: Digest) -> bytes:
+    return store.blobs.path(digest).read_bytes()
 
 
-def test_boot_files_and_facts_come_out_of_an_archive(tmp_path: Path, store: BlobStore) -> None:
+def test_boot_files_and_facts_come_out_of_an_archive(tmp_path: Path, store: Store) -> None:
     needs("tar2sqfs")
     made = image([layer(kairos_entries())])
     archive = write_archive(tmp_path / "Kairos Debian.tar", {"": made})
     found = add(store, f"oci-archive:{archive}")
-    assert (found.name, found.reference) == ("kairos-debian", f"oci-archive:{archive}")
+    assert (found.name, found.source.reference) == ("kairos-debian", f"oci-archive:{archive}")
     assert found.digest == made.top
     assert (found.facts.flavor, found.facts.kernel_version) == ("debian", "6.1.0-10-amd64")
     assert content(store, found.files.kernel.digest) == b"kernel " * 100
     assert content(store, found.files.initrd.digest) == b"initrd " * 500
-    assert list((store.root / "work").iterdir()) == []
+    assert list((store.blobs.root / "work").iterdir()) == []
 
 
-def superblock(store: BlobStore, found: Image) -> tuple[int, int]:
+def superblock(store: Store, found: Image) -> tuple[int, int]:
     """Block size and compressor of the squashfs."""
     data = content(store, found.files.rootfs.digest)
     assert data[:4] == b"hsqs"
@@ -98,18 +99,18 @@ def superblock(store: BlobStore, found: Image) -> tuple[int, int]:
 
 @pytest.mark.parametrize(("how", "number"), [("auto", 6), ("zstd", 6), ("gzip", 1), ("xz", 4)])
 def test_the_squashfs_has_large_blocks_and_the_compression_asked_for(
-    store: BlobStore, nasty: str, how: str, number: int
+    store: Store, nasty: str, how: str, number: int
 ) -> None:
     needs("tar2sqfs")
     assert superblock(store, add(store, nasty, how=how)) == (1 << 20, number)
 
 
-def test_the_same_image_gives_the_same_squashfs(store: BlobStore, nasty: str) -> None:
+def test_the_same_image_gives_the_same_squashfs(store: Store, nasty: str) -> None:
     needs("tar2sqfs")
     assert add(store, nasty).files == add(store, nasty).files
 
 
-def test_packing_makes_no_difference(tmp_path: Path, store: BlobStore) -> None:
+def test_packing_makes_no_difference(tmp_path: Path, store: Store) -> None:
     needs("tar2sqfs")
     files = [
         add(store, f"oci:{write_layout(tmp_path / packing, {'': made})}").files
@@ -119,7 +120,7 @@ def test_packing_makes_no_difference(tmp_path: Path, store: BlobStore) -> None:
     assert files[0] == files[1] == files[2]
 
 
-def test_a_platform_is_taken_from_an_index(tmp_path: Path, store: BlobStore) -> None:
+def test_a_platform_is_taken_from_an_index(tmp_path: Path, store: Store) -> None:
     needs("tar2sqfs")
     entries = [e for e in kairos_entries() if "release" not in e.name]
     images: dict[str, MadeImage] = {
@@ -132,15 +133,17 @@ def test_a_platform_is_taken_from_an_index(tmp_path: Path, store: BlobStore) -> 
 
 
 def test_an_image_that_fails_after_another_leaves_only_the_first(
-    tmp_path: Path, store: BlobStore, nasty: str
+    tmp_path: Path, store: Store, nasty: str
 ) -> None:
     needs("tar2sqfs")
     found = add(store, nasty)
     broken = image([layer(kairos_entries()), layer([file("../out")])])
     with pytest.raises(Exception, match="leads out"):
         add(store, f"oci:{write_layout(tmp_path / 'broken', {'': broken})}")
-    kept = {found.files.kernel, found.files.initrd, found.files.rootfs}
-    assert {p.name for p in store.root.rglob("*") if p.is_file()} == {b.digest.hex for b in kept}
+    kept = set(found.blobs())
+    assert {p.name for p in store.blobs.root.rglob("*") if p.is_file()} == {
+        b.digest.hex for b in kept
+    }
 
 
 # One line for everything a tree says: kind, mode, owner, size, time, links, target, attributes.
@@ -197,11 +200,13 @@ def differences(
 
 
 def test_the_squashfs_holds_the_tree_that_umoci_unpacks(
-    tmp_path: Path, store: BlobStore, nasty: str
+    tmp_path: Path, store: Store, nasty: str
 ) -> None:
     needs("tar2sqfs", "umoci", "unsquashfs", root=True)
     found = add(store, nasty)
-    ours = described(unpacked_squashfs(store.path(found.files.rootfs.digest), tmp_path / "ours"))
+    ours = described(
+        unpacked_squashfs(store.blobs.path(found.files.rootfs.digest), tmp_path / "ours")
+    )
     layout = nasty.removeprefix("oci:")
     theirs = described(unpacked_by_umoci(layout, "nasty", tmp_path / "umoci"))
     assert differences(ours, theirs) == {}
@@ -211,12 +216,11 @@ def test_the_lists_of_both_builders_agree(tmp_path: Path) -> None:
     needs("tar2sqfs", "mksquashfs", "unsquashfs")
     layers = stored(*nasty_layers())
     root = index_layers(layers)
-    top = Top(mode=root.mode, uid=root.uid, gid=root.gid, newest=newest_time(root))
     lists = []
     for builder in Builder:
         target = tmp_path / builder
-        argv = squashfs.command(builder, Compression.ZSTD, target, top, 2)
-        squashfs.build(argv, lambda pipe: write_tar(root, layers, pipe, {}), top.newest)
+        argv = squashfs.command(builder, Compression.ZSTD, target, root, 2)
+        squashfs.build(argv, lambda pipe: write_tar(root, layers, pipe, {}), newest_time(root))
         said = subprocess.run(
             ["unsquashfs", "-lln", str(target)], check=True, capture_output=True
         ).stdout
@@ -226,7 +230,7 @@ def test_the_lists_of_both_builders_agree(tmp_path: Path) -> None:
 
 def test_root_rights_are_not_needed(tmp_path: Path, nasty: str) -> None:
     needs("tar2sqfs", "unsquashfs", root=True)
-    as_root = add(BlobStore(tmp_path / "root"), nasty).files
+    as_root = add(Store(tmp_path / "root"), nasty).files
     (tmp_path / "nobody").mkdir()
     os.chown(tmp_path / "nobody", 65534, 65534)
     for directory in [tmp_path, *tmp_path.parents]:
@@ -236,6 +240,6 @@ def test_root_rights_are_not_needed(tmp_path: Path, nasty: str) -> None:
     if pid == 0:
         os.setgid(65534)
         os.setuid(65534)
-        files = add(BlobStore(tmp_path / "nobody" / "blobs"), nasty).files
+        files = add(Store(tmp_path / "nobody" / "state"), nasty).files
         os._exit(0 if files == as_root else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

@@ -1,396 +1,392 @@
-"""Images from registries: Debian's docker-registry, and servers that lie, break off or hang up."""
+"""Debian's docker-registry: read, written, with logins, with TLS, behind mirrors."""
 
 from __future__ import annotations
 
 import base64
 import json
-import os
-import shutil
-import socket
 import subprocess
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from kairos_netboot.boot.site import Image
+from kairos_netboot.boot.site import RegistryHost
 from kairos_netboot.errors import ImageProblem
-from kairos_netboot.images.progress import Progress
-from kairos_netboot.images.pull import add_image
-from kairos_netboot.store.blobs import BlobStore
-from kairos_netboot.values import Arch, Digest
-from tests.images_factory import (
-    MadeImage,
-    file,
-    image,
-    index_of,
-    kairos_entries,
-    layer,
-    write_archive,
+from kairos_netboot.images.manifest import Descriptor, Index, Manifest
+from kairos_netboot.images.reference import RegistryReference, parse
+from kairos_netboot.images.registry import open_registry, open_repository
+from kairos_netboot.images.repository import Repository
+from kairos_netboot.images.source import Source, read_whole, resolve
+from kairos_netboot.values import Arch, Blob, Digest
+from tests.images_factory import MadeImage, file, image, index_of, kairos_entries, layer
+from tests.registries import (
+    Certificates,
+    Waiting,
+    docker_registry,
+    free_port,
+    make_certificates,
+    push,
 )
 
-pytestmark = [
-    pytest.mark.wire,
-    pytest.mark.skipif(
-        os.environ.get("CI") != "true" and shutil.which("tar2sqfs") is None,
-        reason="not installed: tar2sqfs",
-    ),
-]
+pytestmark = pytest.mark.wire
 
-# 'secret' for bcrypt, the only hash that the registry takes.
-HTPASSWD = "me:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"
-MADE = image([layer(kairos_entries()), layer([file("big", os.urandom(300_000))])])
+MADE = image([layer(kairos_entries()), layer([file("big", bytes(range(256)) * 4000)])])
 
 
 @pytest.fixture(autouse=True)
-def nobody_is_logged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+def no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> BlobStore:
-    return BlobStore(tmp_path / "blobs")
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
-def log_in(tmp_path: Path, host: str, password: str = "secret") -> None:
-    auth = base64.b64encode(f"me:{password}".encode()).decode()
-    (tmp_path / "config.json").write_text(json.dumps({"auths": {host: {"auth": auth}}}))
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A registry with MADE as `kairos/debian:v4`, for those who only read."""
+    folder = tmp_path_factory.mktemp("filled")
+    with docker_registry(folder / "registry") as host:
+        push(folder, MADE, f"{host}/kairos/debian:v4")
+        yield host
 
 
-def add(
-    store: BlobStore,
-    reference: str,
+def reference(text: str) -> RegistryReference:
+    found = parse(text)
+    assert isinstance(found, RegistryReference)
+    return found
+
+
+def opened(
+    text: str,
     *,
     insecure: bool = True,
-    arch: Arch = Arch.AMD64,
-    heard: list[Progress] | None = None,
-) -> Image:
-    return add_image(
-        reference,
-        name=None,
-        store=store,
+    hosts: Mapping[str, RegistryHost] | None = None,
+    environ: Mapping[str, str] | None = None,
+    heard: list[object] | None = None,
+) -> AbstractContextManager[Source]:
+    return open_registry(
+        reference(text),
         insecure=insecure,
-        arch=arch,
-        compression="auto",
-        progress=(heard if heard is not None else []).append,
+        hosts=hosts or {},
+        tell=(heard if heard is not None else []).append,
+        environ=environ or {"HOME": "/nonexistent"},
+        clock=Waiting().clock(),
     )
 
 
-def files(store: BlobStore) -> list[Path]:
-    return [path for path in store.root.rglob("*") if path.is_file()]
+def writable(
+    text: str, *, insecure: bool = True, environ: Mapping[str, str] | None = None
+) -> AbstractContextManager[Repository]:
+    return open_repository(
+        reference(text),
+        insecure=insecure,
+        hosts={},
+        tell=lambda told: None,
+        environ=environ or {"HOME": "/nonexistent"},
+        clock=Waiting().clock(),
+    )
 
 
-def refused(store: BlobStore, reference: str, words: str, *, insecure: bool = True) -> None:
-    """Adding fails soon, in one line that names the reference, and leaves nothing."""
-    started = time.monotonic()
-    with pytest.raises(ImageProblem, match=words) as caught:
-        add(store, reference, insecure=insecure)
-    assert str(caught.value).startswith(reference)
+def refused(text: str, words: str, **options: object) -> None:
+    with pytest.raises(ImageProblem, match=words) as caught, opened(text, **options) as source:  # type: ignore[arg-type]
+        source.top()
     assert "\n" not in str(caught.value)
-    assert files(store) == []
-    assert time.monotonic() - started < 5
 
 
-# --- Debian's docker-registry ---
+def all_blobs(source: Source, arch: Arch = Arch.AMD64) -> dict[Digest, bytes]:
+    """What the image consists of, each checked; the manifest too."""
+    manifest = resolve(source, arch).manifest
+    found = {manifest.digest: manifest.data}
+    for descriptor in (manifest.config, *manifest.layers):
+        found[descriptor.digest] = read_whole(source.blob(descriptor), descriptor)
+    return found
 
 
-def needs(*tools: str) -> None:
-    missing = [tool for tool in tools if shutil.which(tool) is None]
-    if missing and os.environ.get("CI") == "true":
-        pytest.fail(f"not installed: {missing}")
-    if missing:
-        pytest.skip(f"not installed: {missing}")
+def logged_in(folder: Path, host: str, password: str = "secret") -> dict[str, str]:
+    auth = base64.b64encode(f"me:{password}".encode()).decode()
+    (folder / "config.json").write_text(json.dumps({"auths": {host: {"auth": auth}}}))
+    return {"DOCKER_CONFIG": str(folder)}
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+# --- reading ---
 
 
-def wait_until_it_listens(port: int) -> None:
-    for _ in range(100):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    pytest.fail("docker-registry does not start")
+@pytest.mark.parametrize("which", [":v4", f"@{MADE.top}", f":gone@{MADE.top}"])
+def test_an_image_is_read_by_tag_by_digest_and_by_both(filled: str, which: str) -> None:
+    with opened(f"{filled}/kairos/debian{which}") as source:
+        assert all_blobs(source) == MADE.blobs
 
 
-@contextmanager
-def docker_registry(folder: Path, *, login: bool = False) -> Iterator[str]:
-    """A registry of Debian's on a free port of the loopback interface."""
-    needs("docker-registry", "skopeo")
-    folder.mkdir()
-    port = free_port()
-    config = {
-        "version": 0.1,
-        "storage": {"filesystem": {"rootdirectory": str(folder / "data")}},
-        "http": {"addr": f"127.0.0.1:{port}"},
-    }
-    if login:
-        (folder / "htpasswd").write_text(HTPASSWD)
-        config["auth"] = {"htpasswd": {"realm": "test", "path": str(folder / "htpasswd")}}
-    (folder / "config.yml").write_text(json.dumps(config))
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            ["docker-registry", "serve", str(folder / "config.yml")], stdout=log, stderr=log
-        )
-        try:
-            wait_until_it_listens(port)
-            yield f"127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait()
+def test_a_platform_is_chosen_from_an_index(tmp_path: Path, filled: str) -> None:
+    arm = image([layer([file("arm", b"64")])], arch="arm64")
+    both = index_of({"amd64": MADE, "arm64": arm})
+    push(tmp_path, both, f"{filled}/multi:1")
+    with opened(f"{filled}/multi:1") as source:
+        assert all_blobs(source) == MADE.blobs
+        assert all_blobs(source, Arch.ARM64) == arm.blobs
+        assert resolve(source, Arch.ARM64).chain == (both.top, arm.top)
+        with pytest.raises(ImageProblem, match=r"no image for linux/riscv64: .* linux/amd64"):
+            resolve(source, Arch.RISCV64)
 
 
-def push(tmp_path: Path, made: MadeImage, target: str, *options: str) -> None:
-    archive = write_archive(tmp_path / "pushed.tar", {"": made})
-    argv = ["skopeo", "--insecure-policy", "copy", "--all", "--dest-tls-verify=false", *options]
-    subprocess.run(
-        [*argv, f"oci-archive:{archive}", f"docker://{target}"], check=True, capture_output=True
-    )
-
-
-def test_an_image_comes_from_a_registry_by_tag_and_by_digest(
-    tmp_path: Path, store: BlobStore
+@pytest.mark.parametrize(
+    "options", [("--format", "v2s2"), ("--dest-compress-format", "zstd")], ids=["docker", "zstd"]
+)
+def test_dockers_types_and_zstd_come_as_others_push_them(
+    tmp_path: Path, filled: str, options: tuple[str, ...]
 ) -> None:
-    with docker_registry(tmp_path / "registry") as host:
-        push(tmp_path, MADE, f"{host}/kairos/debian:v4")
-        heard: list[Progress] = []
-        by_tag = add(store, f"{host}/kairos/debian:v4", heard=heard)
-        by_digest = add(store, f"{host}/kairos/debian@{MADE.top}")
-    assert (by_tag.name, by_tag.digest, by_tag.files) == ("debian", MADE.top, by_digest.files)
-    assert len(files(store)) == 3
-    last = {told.step: told for told in heard}
-    assert list(last)[:2] == ["fetch layer 1 of 2", "fetch layer 2 of 2"]
-    assert all(told.done == told.total for told in last.values())
+    push(tmp_path, MADE, f"{filled}/other:1", *options)
+    with opened(f"{filled}/other:1") as source:
+        top = source.top()
+        assert isinstance(top, Manifest)
+        assert len(all_blobs(source)) == 4
 
 
-def test_a_registry_gives_the_same_boot_files_as_an_archive(
-    tmp_path: Path, store: BlobStore
+def test_what_is_not_there_is_told_at_once(filled: str) -> None:
+    words = f"the registry {filled} does not have it: check the name and the tag"
+    refused(f"{filled}/kairos/debian:v5", words)
+    refused(f"{filled}/nobody/nothing:1", words)
+
+
+def test_a_tag_may_be_missing_but_not_its_registry(filled: str) -> None:
+    with opened(f"{filled}/kairos/debian:v4") as source:
+        assert source.tagged("v4") == MADE.blobs[MADE.top]
+        assert source.tagged(f"sha256-{MADE.top.hex}.sig") is None
+    with (
+        opened(f"127.0.0.1:{free_port()}/x") as source,
+        pytest.raises(ImageProblem, match="refuses the connection, for 120 s: check its name"),
+    ):
+        source.tagged("v4")
+
+
+def test_plain_http_is_spoken_only_when_asked_for(filled: str) -> None:
+    words = "speaks no TLS that can be trusted: use --insecure"
+    refused(f"{filled}/kairos/debian:v4", words, insecure=False)
+    hosts = {filled: RegistryHost(host=filled, insecure=True)}
+    with opened(f"{filled}/kairos/debian:v4", insecure=False, hosts=hosts) as source:
+        assert source.top().digest == MADE.top
+
+
+# --- referrers, which Debian's registry has no API for ---
+
+
+def test_referrers_are_found_by_the_tag_that_stands_in_for_the_api(
+    tmp_path: Path, filled: str
 ) -> None:
-    with docker_registry(tmp_path / "registry") as host:
-        push(tmp_path, MADE, f"{host}/x")
-        remote = add(store, f"{host}/x")
-    local = add(store, f"oci-archive:{write_archive(tmp_path / 'a.tar', {'': MADE})}")
-    assert (remote.files, remote.digest) == (local.files, local.digest)
+    attached = image([layer([file("signature")])])
+    index = index_of({"amd64": attached})
+    with opened(f"{filled}/kairos/debian:v4") as source:
+        assert source.referrers(MADE.top) == ()
+        push(tmp_path, index, f"{filled}/kairos/debian:sha256-{MADE.top.hex}")
+        assert [found.digest for found in source.referrers(MADE.top)] == [attached.top]
 
 
-def test_a_platform_is_chosen_from_an_index_in_a_registry(tmp_path: Path, store: BlobStore) -> None:
-    entries = [e for e in kairos_entries() if "release" not in e.name]
-    arm = image([layer([*entries, file("arm", b"64")])], arch="arm64")
-    with docker_registry(tmp_path / "registry") as host:
-        push(tmp_path, index_of({"amd64": MADE, "arm64": arm}), f"{host}/multi:1")
-        assert add(store, f"{host}/multi:1", arch=Arch.ARM64).digest == arm.top
-        assert add(store, f"{host}/multi:1").digest == MADE.top
+# --- logins ---
 
 
-def test_docker_manifests_and_zstd_layers_are_understood(tmp_path: Path, store: BlobStore) -> None:
-    with docker_registry(tmp_path / "registry") as host:
-        push(tmp_path, MADE, f"{host}/docker", "--format", "v2s2")
-        push(tmp_path, MADE, f"{host}/zstd", "--dest-compress-format", "zstd")
-        docker, zstd = add(store, f"{host}/docker"), add(store, f"{host}/zstd")
-    assert docker.digest != MADE.top
-    assert docker.files == zstd.files
-
-
-def test_a_registry_with_a_login_wants_it(tmp_path: Path, store: BlobStore) -> None:
+def test_a_login_is_wanted_checked_and_used(tmp_path: Path) -> None:
     with docker_registry(tmp_path / "registry", login=True) as host:
         push(tmp_path, MADE, f"{host}/x", "--dest-creds", "me:secret")
-        refused(store, f"{host}/x:latest", r"refuses it \(401\).*docker login")
-        log_in(tmp_path, host, "wrong")
-        refused(store, f"{host}/x:latest", r"refuses it \(401\).*docker login")
-        log_in(tmp_path, host)
-        assert add(store, f"{host}/x:latest").digest == MADE.top
+        words = rf"the registry {host} refuses it \(401\).*docker login {host}"
+        refused(f"{host}/x:latest", words)
+        refused(f"{host}/x:latest", words, environ=logged_in(tmp_path, host, "wrong"))
+        with opened(f"{host}/x:latest", environ=logged_in(tmp_path, host)) as source:
+            assert all_blobs(source) == MADE.blobs
 
 
-def test_what_a_registry_lacks_is_told(tmp_path: Path, store: BlobStore) -> None:
-    with docker_registry(tmp_path / "registry") as host:
+def test_a_helper_gives_the_login(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"credsStore": "sample"}))
+    helper = tmp_path / "docker-credential-sample"
+    helper.write_text(
+        '#!/bin/sh\nread server\necho "$1 $server" >> "$HOME/asked"\n'
+        'echo \'{"Username": "me", "Secret": "secret"}\'\n'
+    )
+    helper.chmod(0o755)
+    environ = {
+        "DOCKER_CONFIG": str(tmp_path),
+        "HOME": str(tmp_path),
+        "PATH": f"{tmp_path}:/usr/bin:/bin",
+    }
+    with docker_registry(tmp_path / "registry", login=True) as host:
+        push(tmp_path, MADE, f"{host}/x", "--dest-creds", "me:secret")
+        with opened(f"{host}/x", environ=environ) as source:
+            assert all_blobs(source) == MADE.blobs
+    assert (tmp_path / "asked").read_text() == f"get {host}\n"
+
+
+# --- TLS ---
+
+
+def test_a_private_authority_is_trusted_where_it_is_named(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    with docker_registry(tmp_path / "registry", tls=certificates) as host:
         push(tmp_path, MADE, f"{host}/x:1")
-        refused(store, f"{host}/x:2", f"the registry {host} does not have it: check the name")
-        refused(store, f"{host}/y:1", "does not have it")
+        hosts = {host: RegistryHost(host=host, ca=str(certificates.ca))}
+        with opened(f"{host}/x:1", insecure=False, hosts=hosts) as source:
+            assert all_blobs(source) == MADE.blobs
+        words = f"the registry {host} has a certificate that is not trusted .*certs.d"
+        refused(f"{host}/x:1", words, insecure=False)
+        other = make_certificates(tmp_path / "other")
+        hosts = {host: RegistryHost(host=host, ca=str(other.ca))}
+        refused(f"{host}/x:1", words, insecure=False, hosts=hosts)
 
 
-def test_a_registry_of_plain_http_is_refused_without_insecure(
-    tmp_path: Path, store: BlobStore
+def test_insecure_does_not_get_through_to_a_registry_with_tls(
+    tmp_path: Path, certificates: Certificates
 ) -> None:
-    with docker_registry(tmp_path / "registry") as host:
-        refused(store, f"{host}/x:1", "no TLS that can be trusted: use --insecure", insecure=False)
+    with docker_registry(tmp_path / "registry", tls=certificates) as host:
+        refused(f"{host}/x:1", f"the registry {host} answered with status 400: try it without")
 
 
-def test_a_registry_that_is_not_there_is_told_at_once(store: BlobStore) -> None:
-    refused(store, f"127.0.0.1:{free_port()}/x:1", "cannot be reached: check its name and port")
+# --- mirrors ---
 
 
-# --- a registry that is up to no good ---
+def test_a_mirror_serves_what_a_dead_registry_cannot(filled: str) -> None:
+    dead, heard = f"127.0.0.1:{free_port()}", list[object]()
+    hosts = {dead: RegistryHost(host=dead, mirrors=(f"http://{filled}",))}
+    with opened(f"{dead}/kairos/debian:v4", insecure=False, hosts=hosts, heard=heard) as source:
+        assert all_blobs(source) == MADE.blobs
+        assert source.tagged("nothing") is None
+        assert source.referrers(Digest.of(b"nothing")) == ()
+    assert heard == [f"reading from the mirror {filled}"]
 
 
-@dataclass(kw_only=True)
-class Answer:
-    """What the fake registry says to a path; `cut` bytes are promised and never sent."""
-
-    body: bytes = b""
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
-    cut: int = 0
+def test_a_mirror_may_keep_the_registry_below_a_prefix(filled: str) -> None:
+    hosts = {"r.invalid": RegistryHost(host="r.invalid", mirrors=(f"http://{filled}/kairos",))}
+    with opened("r.invalid/debian:v4", insecure=False, hosts=hosts) as source:
+        assert all_blobs(source) == MADE.blobs
 
 
-Answering = Callable[[str, dict[str, str]], Answer]
+def test_what_a_mirror_lacks_comes_from_the_registry(tmp_path: Path, filled: str) -> None:
+    with docker_registry(tmp_path / "empty") as mirror:
+        hosts = {filled: RegistryHost(host=filled, mirrors=(f"http://{mirror}",))}
+        heard: list[object] = []
+        with opened(f"{filled}/kairos/debian:v4", hosts=hosts, heard=heard) as source:
+            assert all_blobs(source) == MADE.blobs
+        assert heard == []
 
 
-@contextmanager
-def fake_registry(answering: Answering) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            answer = answering(self.path, {k.lower(): v for k, v in self.headers.items()})
-            self.send_response(answer.status)
-            for name, value in answer.headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(answer.body) + answer.cut))
-            self.end_headers()
-            self.wfile.write(answer.body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+def test_a_dead_mirror_is_told_and_asked_once(filled: str) -> None:
+    dead, heard = f"127.0.0.1:{free_port()}", list[object]()
+    hosts = {filled: RegistryHost(host=filled, mirrors=(f"http://{dead}",))}
+    with opened(f"{filled}/kairos/debian:v4", hosts=hosts, heard=heard) as source:
+        assert all_blobs(source) == MADE.blobs
+    assert heard == [f"the mirror {dead} refuses the connection: asking elsewhere"]
 
 
-def honest(path: str, headers: dict[str, str], made: MadeImage = MADE) -> Answer:
-    """Manifests by tag and digest, and blobs, as they should be."""
-    name = path.rpartition("/")[2]
-    wanted = Digest(name) if name.startswith("sha256:") else made.top
-    if wanted not in made.blobs:
-        return Answer(status=404)
-    kind = json.loads(made.blobs[made.top])["mediaType"] if "/manifests/" in path else "x/y"
-    return Answer(body=made.blobs[wanted], headers={"Content-Type": kind})
+def test_what_nobody_has_is_told_with_all_who_were_asked(filled: str) -> None:
+    dead = f"127.0.0.1:{free_port()}"
+    hosts = {filled: RegistryHost(host=filled, mirrors=(f"http://{dead}",))}
+    words = rf"registry {filled} does not have it \(the mirror {dead} refuses the connection\)"
+    refused(f"{filled}/kairos/debian:v5", words, hosts=hosts)
 
 
-BIG = max(MADE.blobs, key=lambda digest: len(MADE.blobs[digest]))
+# --- writing ---
 
 
-def bent(change: Callable[[Answer], Answer], where: str = BIG) -> Answering:
-    """Honest, but for what has `where` in its path."""
-
-    def answering(path: str, headers: dict[str, str]) -> Answer:
-        answer = honest(path, headers)
-        return change(answer) if where in path else answer
-
-    return answering
-
-
-def test_the_fake_registry_is_good_for_something(store: BlobStore) -> None:
-    with fake_registry(honest) as host:
-        assert add(store, f"{host}/x:1").digest == MADE.top
+def pushed(repository: Repository, made: MadeImage, folder: Path) -> None:
+    for digest, data in made.blobs.items():
+        path = folder / digest.hex
+        path.write_bytes(data)
+        repository.push_blob(path, Blob(digest=digest, size=len(data)))
+    top = made.blobs[made.top]
+    repository.push_manifest(top, json.loads(top)["mediaType"], "new")
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda a: Answer(body=b"X" + a.body[1:]), f"layer 2: {BIG} came with other content"),
-        (lambda a: Answer(body=a.body + b"more"), f"layer 2: {BIG} came with more than"),
-        (lambda a: Answer(body=a.body[:-9]), f"layer 2: {BIG} came with .* of"),
-        (
-            lambda a: Answer(body=a.body[:99], cut=len(a.body)),
-            "layer 2: .* broke off in the",
-        ),
-        (lambda a: Answer(status=404), "layer 2: the registry .* does not have it"),
-        (lambda a: Answer(status=500), "layer 2: the registry .* answered with status 500"),
-        (lambda a: Answer(status=429), "layer 2: the registry .* answered with status 429"),
-    ],
-    ids=["changed", "longer", "shorter", "cut", "missing", "failing", "busy"],
-)
-def test_a_layer_that_does_not_come_as_promised_leaves_nothing(
-    store: BlobStore, change: Callable[[Answer], Answer], words: str
-) -> None:
-    with fake_registry(bent(change)) as host:
-        refused(store, f"{host}/x:1", words)
+def test_what_we_push_others_can_read(tmp_path: Path, certificates: Certificates) -> None:
+    with docker_registry(tmp_path / "registry", login=True) as host:
+        with writable(f"{host}/ours", environ=logged_in(tmp_path, host)) as repository:
+            assert not repository.has_blob(MADE.top)
+            pushed(repository, MADE, tmp_path)
+            assert repository.has_blob(MADE.top)
+        options = ["--tls-verify=false", "--creds", "me:secret"]
+        said = subprocess.run(
+            ["skopeo", "inspect", *options, f"docker://{host}/ours:new"],
+            check=True,
+            capture_output=True,
+        ).stdout
+        assert json.loads(said)["Digest"] == MADE.top
+        with opened(f"{host}/ours:new", environ=logged_in(tmp_path, host)) as source:
+            assert all_blobs(source) == MADE.blobs
 
 
-@pytest.mark.parametrize(
-    ("body", "words"),
-    [
-        (b"{}", "kind not known here"),
-        (b"<html>login</html>", "not JSON"),
-        (b" " * (5 << 20), "more than 4 MiB"),
-    ],
-)
-def test_a_manifest_that_is_none_leaves_nothing(store: BlobStore, body: bytes, words: str) -> None:
-    with fake_registry(bent(lambda a: Answer(body=body), "/manifests/")) as host:
-        refused(store, f"{host}/x:1", words)
+def test_an_upload_is_told_as_it_goes_and_not_repeated(tmp_path: Path, filled: str) -> None:
+    path, data = tmp_path / "blob", bytes(range(256)) * 4000
+    path.write_bytes(data)
+    blob = Blob(digest=Digest.of(data), size=len(data))
+    heard: list[int] = []
+    with writable(f"{filled}/uploads") as repository:
+        repository.push_blob(path, blob, heard.append)
+        assert heard[0] < heard[-1] == len(data)
+        assert heard == sorted(heard)
+        heard.clear()
+        repository.push_blob(path, blob, heard.append)
+        assert heard == [len(data)]
 
 
-def test_another_manifest_than_the_digest_asked_for_is_refused(store: BlobStore) -> None:
-    other = image([layer(kairos_entries())])
-
-    def answering(path: str, headers: dict[str, str]) -> Answer:
-        return honest("/manifests/1", headers, other)
-
-    with fake_registry(answering) as host:
-        refused(store, f"{host}/x@{MADE.top}", f"sent another manifest, {other.top}")
+def test_empty_and_small_content_is_pushed_from_memory(filled: str) -> None:
+    with writable(f"{filled}/small") as repository:
+        for data in (b"", b"{}"):
+            repository.push_blob(data, Blob(digest=Digest.of(data), size=len(data)))
+            assert repository.has_blob(Digest.of(data))
 
 
-def test_a_config_that_was_changed_is_refused(store: BlobStore) -> None:
-    config = json.loads(MADE.blobs[MADE.top])["config"]["digest"]
-    with fake_registry(bent(lambda a: Answer(body=a.body + b" "), config)) as host:
-        refused(store, f"{host}/x:1", f"{config} came with more than")
+def test_a_file_that_changed_is_not_pushed(tmp_path: Path, filled: str) -> None:
+    path = tmp_path / "blob"
+    path.write_bytes(b"shorter")
+    with (
+        writable(f"{filled}/small") as repository,
+        pytest.raises(ImageProblem, match="is not the file that it was"),
+    ):
+        repository.push_blob(path, Blob(digest=Digest.of(b"long"), size=100))
 
 
-# --- tokens ---
+def test_a_registry_that_only_serves_says_so(tmp_path: Path) -> None:
+    with (
+        docker_registry(tmp_path / "registry", read_only=True) as host,
+        writable(f"{host}/x") as repository,
+        pytest.raises(ImageProblem, match=rf"the registry {host} takes nothing \(405\): it is"),
+    ):
+        repository.push_blob(b"{}", Blob(digest=Digest.of(b"{}"), size=2))
 
 
-@contextmanager
-def token_registry(basic: str | None, body: bytes = b"") -> Iterator[tuple[str, list[str]]]:
-    """A registry that wants a token, whose token service wants `basic`; its host and the calls."""
-    asked: list[str] = []
-
-    def answering(path: str, headers: dict[str, str]) -> Answer:
-        asked.append(path.partition("?")[0])
-        if path.startswith("/token"):
-            allowed = headers.get("authorization") == basic
-            return Answer(body=body or b'{"token": "good"}') if allowed else Answer(status=401)
-        if headers.get("authorization") != "Bearer good":
-            realm = f"http://{headers['host']}/token"
-            challenge = f'Bearer realm="{realm}",service="s",scope="repository:x:pull"'
-            return Answer(status=401, headers={"WWW-Authenticate": challenge})
-        return honest(path, headers)
-
-    with fake_registry(answering) as host:
-        yield host, asked
+def test_a_push_without_a_login_says_which_is_needed(tmp_path: Path) -> None:
+    with (
+        docker_registry(tmp_path / "registry", login=True) as host,
+        writable(f"{host}/x") as repository,
+        pytest.raises(ImageProblem, match=rf"not let us write \(401\): .*docker login {host}"),
+    ):
+        repository.push_blob(b"{}", Blob(digest=Digest.of(b"{}"), size=2))
 
 
-def test_a_token_for_anybody_is_fetched_once(store: BlobStore) -> None:
-    with token_registry(None) as (host, asked):
-        assert add(store, f"{host}/x:1").digest == MADE.top
-    assert asked.count("/token") == 1
+def test_a_manifest_is_not_pushed_before_its_blobs(filled: str) -> None:
+    top = MADE.blobs[MADE.top]
+    with (
+        writable(f"{filled}/hollow") as repository,
+        pytest.raises(ImageProblem, match="answered with status 4"),
+    ):
+        repository.push_manifest(top, json.loads(top)["mediaType"], "1")
 
 
-def test_a_token_is_fetched_with_the_login(tmp_path: Path, store: BlobStore) -> None:
-    basic = "Basic " + base64.b64encode(b"me:secret").decode()
-    with token_registry(basic) as (host, _):
-        refused(store, f"{host}/x:1", r"refuses it \(401\).*docker login")
-        log_in(tmp_path, host)
-        assert add(store, f"{host}/x:1").digest == MADE.top
+def test_an_index_is_read_as_one(tmp_path: Path, filled: str) -> None:
+    push(tmp_path, index_of({"amd64": MADE}), f"{filled}/index:1")
+    with opened(f"{filled}/index:1") as source:
+        top = source.top()
+        assert isinstance(top, Index)
+        descriptor = top.manifests[0]
+        assert read_whole(source.document(descriptor), descriptor) == MADE.blobs[MADE.top]
 
 
-@pytest.mark.parametrize("body", [b"[]", b"<html>", b'{"token": ["x"]}', b"{}"])
-def test_a_token_service_that_talks_nonsense_is_told(
-    capfd: pytest.CaptureFixture[str], store: BlobStore, body: bytes
-) -> None:
-    with token_registry(None, body) as (host, _):
-        refused(store, f"{host}/x:1", r"answered the login with nonsense|refuses it \(401\)")
-    assert capfd.readouterr() == ("", "")
+def test_a_blob_of_the_wrong_digest_is_told_by_its_reader(filled: str) -> None:
+    size = len(MADE.blobs[MADE.top])
+    lied = Descriptor(media_type="x", digest=Digest.of(b"never pushed"), size=size)
+    with (
+        opened(f"{filled}/kairos/debian:v4") as source,
+        pytest.raises(ImageProblem, match="does not have it"),
+    ):
+        read_whole(source.blob(lied), lied)

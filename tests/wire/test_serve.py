@@ -22,7 +22,8 @@ import pytest
 from kairos_netboot.boot.lifecycle import Kind, State
 from kairos_netboot.boot.site import Site
 from kairos_netboot.store.store import Store
-from tests.unit.boot.sample import IMAGE, MAC, PROFILE, SPEC
+from tests.unit.boot.sample import MAC, PROFILE, SPEC
+from tests.unit.store.sample import stand_in
 
 pytestmark = [pytest.mark.wire, pytest.mark.timeout(120)]
 
@@ -82,7 +83,7 @@ def failing(state: Path, *options: str) -> str:
 
 def with_one_node(state: Path) -> None:
     store = Store(state)
-    store.add_image(IMAGE)
+    store.add_image(stand_in(store.blobs))
     store.apply(Site(images={}, profiles={"server": PROFILE}, nodes={"alpha": SPEC}), NOW)
     store.close()
 

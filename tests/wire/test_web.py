@@ -23,6 +23,7 @@ from kairos_netboot.store.index import Index
 from kairos_netboot.store.store import Store
 from kairos_netboot.web.app import make_app
 from tests.unit.boot.sample import IMAGE, MAC, PROFILE, SPEC, STRANGER
+from tests.unit.store.sample import keep, make_image
 
 pytestmark = pytest.mark.wire
 
@@ -75,7 +76,7 @@ def play(tmp_path: Path) -> Callable[[Story], None]:
 
 async def _play(state: Path, story: Story) -> None:
     store = Store(state)
-    kernel, initrd, rootfs = (store.blobs.put([data]) for data in (KERNEL, b"initrd", b"rootfs"))
+    kernel, initrd, rootfs = keep(store.blobs, KERNEL, b"initrd", b"rootfs")
     image = replace(IMAGE, files=BootFiles(kernel=kernel, initrd=initrd, rootfs=rootfs))
     store.add_image(image)
     store.apply(Site(images={}, profiles={"server": PROFILE}, nodes={"alpha": SPEC}), NOW)
@@ -301,6 +302,36 @@ def test_no_path_leads_out_of_the_blobs(play: Callable[[Story], None], digest: s
     async def story(site: Served) -> None:
         path = f"/boot/{MAC.hyphens}/{digest}/kernel"
         assert (await site.get(path)).status == 404
+
+    play(story)
+
+
+def test_the_newest_of_two_images_is_installed_however_fast_they_came(
+    play: Callable[[Story], None],
+) -> None:
+    """The server has not read the database again since the updates: its image is no more kept."""
+
+    async def story(served: Served) -> None:
+        for version in ("v2", "v3"):
+            served.store.add_image(newest := make_image(served.store.blobs, version))
+        assert newest.files.kernel.digest.hex in await served.script()
+        assert served.node.boots == 1
+
+    play(story)
+
+
+def test_what_a_machine_boots_is_there_after_updates_and_collections(
+    play: Callable[[Story], None],
+) -> None:
+    async def story(served: Served) -> None:
+        script = await served.script()
+        for version in ("v2", "v3"):
+            served.store.add_image(make_image(served.store.blobs, version))
+            served.store.collect()
+        rootfs = served.image.files.rootfs.digest.hex
+        assert rootfs in script
+        response = await served.get(f"/boot/{MAC.hyphens}/{rootfs}/rootfs.squashfs")
+        assert await response.read() == b"rootfs"
 
     play(story)
 

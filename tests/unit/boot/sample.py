@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from kairos_netboot.boot.fleet import Fleet, Node
 from kairos_netboot.boot.lifecycle import State
-from kairos_netboot.boot.site import BootFiles, Image, ImageFacts, NodeSpec, Profile, Template
+from kairos_netboot.boot.site import (
+    BootFiles,
+    Image,
+    ImageFacts,
+    ImageSource,
+    NodeSpec,
+    Profile,
+    Template,
+)
 from kairos_netboot.values import Arch, Blob, Digest, Mac
 
 MAC = Mac("52:54:00:00:00:01")
@@ -17,7 +25,7 @@ def blob(byte: str, size: int) -> Blob:
 
 IMAGE = Image(
     name="debian",
-    reference="oci-archive:/images/debian.tar",
+    source=ImageSource(name="debian", reference="oci-archive:/images/debian.tar"),
     digest=Digest("sha256:" + "0" * 64),
     facts=ImageFacts(arch=Arch.AMD64, flavor="debian", version="v4.2.0"),
     files=BootFiles(kernel=blob("1", 8_000_000), initrd=blob("2", 33_000_000), rootfs=blob("3", 9)),

@@ -55,6 +55,34 @@ def test_a_machine_of_another_architecture_gets_nothing() -> None:
     assert "alpha is arm64, its image 'debian' is amd64" in decision.reason
 
 
+def without_stub(stub: bool | None) -> Fleet:
+    return fleet(node(), image=replace(IMAGE, facts=replace(IMAGE.facts, efi_stub=stub)))
+
+
+def test_uefi_gets_no_kernel_that_it_cannot_start() -> None:
+    decision = decide(without_stub(False), MAC, UEFI, Arch.AMD64)
+    assert decision.outcome is Outcome.NOTHING
+    assert decision.reason == (
+        "alpha has UEFI firmware, which cannot start the kernel of 'debian': "
+        "it has no EFI stub (CONFIG_EFI_STUB)"
+    )
+
+
+@pytest.mark.parametrize("firmware", [BIOS, None])
+def test_only_uefi_needs_the_stub(firmware: Firmware | None) -> None:
+    assert decide(without_stub(False), MAC, firmware, Arch.AMD64).outcome is Outcome.INSTALL
+
+
+@pytest.mark.parametrize("stub", [True, None])
+def test_a_kernel_not_known_to_lack_its_stub_is_tried(stub: bool | None) -> None:
+    assert decide(without_stub(stub), MAC, UEFI, Arch.AMD64).outcome is Outcome.INSTALL
+
+
+def test_an_installed_node_boots_its_disk_whatever_its_image_has_become() -> None:
+    installed = fleet(node(State.INSTALLED), image=without_stub(False).images["debian"])
+    assert decide(installed, MAC, UEFI, Arch.ARM64).outcome is Outcome.DISK
+
+
 def test_an_architecture_not_known_yet_stops_nothing() -> None:
     assert decide(fleet(node()), MAC, None, None).outcome is Outcome.INSTALL
 

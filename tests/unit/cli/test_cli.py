@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from kairos_netboot.boot.site import Image
+from kairos_netboot.boot.site import Image, ImageSource
 from kairos_netboot.cli import site as site_command
 from kairos_netboot.cli.main import app
 from kairos_netboot.errors import NetbootError, SiteMistake, UnknownName
 from kairos_netboot.images.progress import Progress
-from kairos_netboot.store.blobs import BlobStore
+from kairos_netboot.store.store import Store
 from kairos_netboot.values import Mac
 from tests.unit.boot.sample import DOCUMENT, IMAGE
+from tests.unit.store.sample import make_image
 
 SITE = """\
 images:
@@ -45,14 +47,12 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    def fetch(reference: str, *, name: str, store: BlobStore, **_: object) -> Image:
+    def fetch(wanted: ImageSource, store: Store, *_: object) -> Image:
         """The image's own making has tests of its own; here it is at hand."""
-        files = [store.put([reference.encode(), part]) for part in (b"k", b"i", b"r")]
-        kernel, initrd, rootfs = files
-        made = type(IMAGE.files)(kernel=kernel, initrd=initrd, rootfs=rootfs)
-        return Image(
-            name=name, reference=reference, digest=IMAGE.digest, facts=IMAGE.facts, files=made
-        )
+        made = make_image(store.blobs, wanted.reference, wanted.name)
+        image = replace(made, source=wanted, digest=IMAGE.digest)
+        store.add_image(image)
+        return image
 
     monkeypatch.setattr(site_command, "add_image", fetch)
 
@@ -110,7 +110,7 @@ def test_nodes_and_images_are_listed_and_shown(run: Run, folder: Path) -> None:
     shown = run("nodes", "show", "52-54-00-00-00-01")
     assert "state     armed" in shown
     assert "+00:00" in shown
-    assert "debian   amd64   debian v4.2.0" in run("images", "list")
+    assert "debian   v4.2.0    amd64   -" in run("images", "list")
     assert "kernel version   -" in run("images", "show", "debian")
 
 

@@ -15,7 +15,7 @@ images:
   plain: registry.example/kairos/debian:v4.2.0
   packed:
     source: oci-archive:images/sample.tar
-    arch: arm64
+    platform: linux/arm64
     insecure: true
     compression: gzip
 profiles:

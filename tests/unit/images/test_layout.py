@@ -7,7 +7,7 @@ import pytest
 
 from kairos_netboot.errors import ImageProblem
 from kairos_netboot.images.layout import open_archive, open_layout
-from kairos_netboot.images.reference import ArchiveReference, LayoutReference
+from kairos_netboot.images.reference import LocalReference, Scheme
 from kairos_netboot.images.source import resolve
 from kairos_netboot.values import Arch, Digest
 from tests.images_factory import (
@@ -27,12 +27,13 @@ ONE, TWO = image([layer([file("one", b"1")])]), image([layer([file("two", b"2")]
 
 
 def digest_in_archive(path: Path, tag: str = "", arch: Arch = Arch.AMD64) -> Digest:
-    with open_archive(ArchiveReference(path=path, tag=tag)) as source:
-        return resolve(source, arch).digest
+    source = open_archive(LocalReference(scheme=Scheme.ARCHIVE, path=path, tag=tag))
+    return resolve(source, arch).manifest.digest
 
 
 def digest_in_layout(path: Path, tag: str = "", arch: Arch = Arch.AMD64) -> Digest:
-    return resolve(open_layout(LayoutReference(path=path, tag=tag)), arch).digest
+    source = open_layout(LocalReference(scheme=Scheme.LAYOUT, path=path, tag=tag))
+    return resolve(source, arch).manifest.digest
 
 
 def test_the_only_image_needs_no_tag(tmp_path: Path) -> None:
@@ -51,6 +52,11 @@ def test_several_images_without_a_tag_are_listed(tmp_path: Path) -> None:
         digest_in_layout(write_layout(tmp_path, {"v1": ONE, "v2": TWO}))
 
 
+def test_a_tag_that_is_not_there_lists_those_that_are(tmp_path: Path) -> None:
+    with pytest.raises(ImageProblem, match="no image 'c': it has :v1, :v2"):
+        digest_in_layout(write_layout(tmp_path, {"v1": ONE, "v2": TWO}), "c")
+
+
 def test_a_platform_is_chosen_from_an_index_in_the_layout(tmp_path: Path) -> None:
     arm = image([layer([file("arm", b"a")])], arch="arm64")
     both = index_of({"amd64": ONE, "arm64": arm})
@@ -59,12 +65,10 @@ def test_a_platform_is_chosen_from_an_index_in_the_layout(tmp_path: Path) -> Non
 
 def test_layers_can_be_read_again_and_again(tmp_path: Path) -> None:
     path = write_archive(tmp_path / "a.tar", {"": ONE})
-    with open_archive(ArchiveReference(path=path)) as source:
-        (one,) = resolve(source, Arch.AMD64).layers
-        opener = source.layer(one.descriptor, tmp_path, lambda done: None)
-        for _ in range(2):
-            with opener() as blob:
-                assert Digest.of(blob.read()) == one.descriptor.digest
+    source = open_archive(LocalReference(scheme=Scheme.ARCHIVE, path=path))
+    (one,) = resolve(source, Arch.AMD64).manifest.layers
+    for _ in range(2):
+        assert Digest.of(b"".join(source.blob(one))) == one.digest
 
 
 def test_a_layout_with_dots_before_its_names_is_read(tmp_path: Path) -> None:
@@ -77,14 +81,14 @@ def test_a_layout_with_dots_before_its_names_is_read(tmp_path: Path) -> None:
 def test_a_compressed_archive_is_told_what_to_do(tmp_path: Path) -> None:
     path = write_archive(tmp_path / "a.tar", {"": ONE})
     path.write_bytes(gzip.compress(path.read_bytes()))
-    with pytest.raises(ImageProblem, match="compressed with gzip: unpack it to a plain tar"):
+    with pytest.raises(ImageProblem, match="compressed with gzip: unpack it with `gunzip`"):
         digest_in_archive(path)
 
 
 def test_an_archive_of_docker_save_is_told_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "a.tar"
     path.write_bytes(tar_of([file("manifest.json", b"[]")]))
-    with pytest.raises(ImageProblem, match=r"docker save.*skopeo copy docker-archive:"):
+    with pytest.raises(ImageProblem, match=r"docker save.*write docker-archive:"):
         digest_in_archive(path)
 
 

@@ -17,7 +17,6 @@ from kairos_netboot.images.manifest import (
     choose,
     layers_of,
     parse,
-    select_tag,
 )
 from kairos_netboot.values import Arch, Digest
 from tests.images_factory import encoded
@@ -71,25 +70,6 @@ def test_the_only_manifest_without_a_platform_is_taken() -> None:
 def test_of_several_manifests_without_a_platform_none_is_guessed() -> None:
     with pytest.raises(ImageProblem, match="it offers none"):
         choose(index(entry(D1), entry(D2)), Arch.AMD64)
-
-
-def tagged(digest: Digest, tag: str) -> dict[str, object]:
-    return entry(digest, annotations={"org.opencontainers.image.ref.name": tag})
-
-
-def test_a_tag_selects_among_the_images_of_a_layout() -> None:
-    both = index(tagged(D1, "a"), tagged(D2, "b"))
-    assert [d.digest for d in select_tag(both, "b").manifests] == [D2]
-
-
-def test_without_a_tag_a_layout_of_several_images_lists_them() -> None:
-    with pytest.raises(ImageProblem, match="several images: add one of :a, :b"):
-        select_tag(index(tagged(D1, "a"), tagged(D2, "b")), "")
-
-
-def test_a_tag_that_a_layout_lacks_lists_those_it_has() -> None:
-    with pytest.raises(ImageProblem, match="no image 'c': it has a, b"):
-        select_tag(index(tagged(D1, "a"), tagged(D2, "b")), "c")
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from kairos_netboot.errors import InvalidValue
 from kairos_netboot.images.reference import (
-    ArchiveReference,
-    LayoutReference,
+    LocalReference,
     RegistryReference,
+    Scheme,
     default_name,
     parse,
 )
@@ -55,11 +55,15 @@ def test_a_tag_beside_a_digest_is_kept() -> None:
 
 
 def test_an_archive_is_a_file() -> None:
-    assert parse("oci-archive:/srv/a.tar") == ArchiveReference(path=Path("/srv/a.tar"))
+    assert parse("oci-archive:/srv/a.tar") == LocalReference(
+        scheme=Scheme.ARCHIVE, path=Path("/srv/a.tar")
+    )
 
 
 def test_a_layout_is_a_directory_and_perhaps_a_tag() -> None:
-    assert parse("oci:images/kairos:v4") == LayoutReference(path=Path("images/kairos"), tag="v4")
+    assert parse("oci:images/kairos:v4") == LocalReference(
+        scheme=Scheme.LAYOUT, path=Path("images/kairos"), tag="v4"
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import pytest
 
+from kairos_netboot.boot.site import ImageFacts
 from kairos_netboot.errors import ImageProblem
+from kairos_netboot.images.kernel import KernelFacts
 from kairos_netboot.images.layers import index_layers
 from kairos_netboot.images.rootfs import BootTree, facts_from, find_boot_files, parse_release
 from kairos_netboot.images.tree import Inode, find
 from kairos_netboot.values import Arch
 from tests.images_factory import RELEASE, Entry, file, folder, kairos_entries, stored, symlink
+
+NO_KERNEL_FACTS = KernelFacts()
 
 
 def boot_of(entries: list[Entry]) -> tuple[Inode, BootTree]:
@@ -18,7 +22,7 @@ def boot_of(entries: list[Entry]) -> tuple[Inode, BootTree]:
 def kernel_is(entries: list[Entry], path: str, version: str) -> bool:
     root, boot = boot_of([file("boot/initrd", b"i"), *entries])
     found = find(root, path)
-    return found is not None and boot.kernel is found.inode and boot.kernel_version == version
+    return found is not None and boot.kernel.inode is found.inode and boot.kernel_version == version
 
 
 def modules(*versions: str) -> list[Entry]:
@@ -112,36 +116,57 @@ def test_one_file_as_kernel_and_initrd_is_refused() -> None:
 
 def test_the_kernels_config_and_the_release_file_are_found() -> None:
     root, boot = boot_of(kairos_entries())
-    assert boot.config is root.children["boot"].children["config-6.1.0-10-amd64"]
-    assert boot.release is root.children["etc"].children["kairos-release"]
+    assert boot.config == find(root, "/boot/config-6.1.0-10-amd64")
+    assert boot.release == find(root, "/etc/kairos-release")
 
 
 def test_os_release_stands_in_for_kairos_release() -> None:
     entries = [e for e in kairos_entries() if "kairos-release" not in e.name]
     link = symlink("etc/os-release", "../usr/lib/os-release")
     root, boot = boot_of([*entries, link, file("usr/lib/os-release", RELEASE)])
-    assert boot.release is root.children["usr"].children["lib"].children["os-release"]
+    assert boot.release == find(root, "/usr/lib/os-release")
+
+
+def facts(
+    release: str = "", arch: Arch = Arch.AMD64, kernel: KernelFacts = NO_KERNEL_FACTS
+) -> ImageFacts:
+    return facts_from(release, kernel_version="6", arch=arch, kernel=kernel)
 
 
 def test_facts_come_from_the_release_file() -> None:
-    facts = facts_from(RELEASE, kernel_version="6", arch=Arch.AMD64)
-    assert (facts.flavor, facts.flavor_release, facts.variant) == ("debian", "bookworm", "core")
-    assert (facts.model, facts.version, facts.kernel_version) == ("generic", "v4.2.0", "6")
+    stated = facts(RELEASE)
+    assert (stated.flavor, stated.flavor_release, stated.variant) == ("debian", "bookworm", "core")
+    assert (stated.model, stated.version, stated.kernel_version) == ("generic", "v4.2.0", "6")
 
 
 def test_facts_that_are_not_stated_are_empty() -> None:
-    facts = facts_from("ID=debian\n", kernel_version="", arch=Arch.ARM64)
-    assert (facts.arch, facts.flavor, facts.version) == (Arch.ARM64, "", "")
+    stated = facts("ID=debian\n", Arch.ARM64)
+    assert (stated.arch, stated.flavor, stated.version) == (Arch.ARM64, "", "")
 
 
 def test_a_release_file_for_another_architecture_is_refused() -> None:
     with pytest.raises(ImageProblem, match="manifest says arm64, its /etc/kairos-release amd64"):
-        facts_from(RELEASE, kernel_version="", arch=Arch.ARM64)
+        facts(RELEASE, Arch.ARM64)
 
 
 def test_the_older_name_of_the_architecture_counts() -> None:
     with pytest.raises(ImageProblem, match="riscv64"):
-        facts_from("KAIROS_TARGETARCH=riscv64", kernel_version="", arch=Arch.AMD64)
+        facts("KAIROS_TARGETARCH=riscv64")
+
+
+def test_a_kernel_for_another_architecture_is_refused() -> None:
+    with pytest.raises(ImageProblem, match=r"^it is made for amd64, its kernel for arm64: "):
+        facts(RELEASE, kernel=KernelFacts(arch=Arch.ARM64, efi_stub=True))
+
+
+@pytest.mark.parametrize("arch", [Arch.AMD64, None])
+def test_a_kernel_that_fits_or_does_not_tell_is_taken(arch: Arch | None) -> None:
+    assert facts(RELEASE, kernel=KernelFacts(arch=arch)).arch is Arch.AMD64
+
+
+@pytest.mark.parametrize("stub", [True, False, None])
+def test_whether_uefi_can_start_the_kernel_is_a_fact_of_the_image(stub: bool | None) -> None:
+    assert facts(kernel=KernelFacts(efi_stub=stub)).efi_stub is stub
 
 
 @pytest.mark.parametrize(

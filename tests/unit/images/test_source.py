@@ -4,7 +4,7 @@ import pytest
 
 from kairos_netboot.errors import ImageProblem
 from kairos_netboot.images.manifest import MAX_DOCUMENT, Descriptor
-from kairos_netboot.images.source import read_bounded, read_document
+from kairos_netboot.images.source import read_bounded, read_whole
 from kairos_netboot.values import Digest
 
 
@@ -13,13 +13,13 @@ def about(data: bytes) -> Descriptor:
 
 
 def test_a_document_as_announced_is_read() -> None:
-    assert read_document([b"ab", b"c"], about(b"abc")) == b"abc"
+    assert read_whole([b"ab", b"c"], about(b"abc")) == b"abc"
 
 
 @pytest.mark.parametrize("sent", [b"abX", b"ab", b"abcd", b""])
 def test_a_document_not_as_announced_is_refused(sent: bytes) -> None:
     with pytest.raises(ImageProblem, match=str(Digest.of(b"abc"))):
-        read_document([sent], about(b"abc"))
+        read_whole([sent], about(b"abc"))
 
 
 def test_an_endless_document_is_cut() -> None:

@@ -6,18 +6,17 @@ from typing import BinaryIO
 import pytest
 
 from kairos_netboot.boot.site import Compression
-from kairos_netboot.errors import ImageProblem, InvalidValue, ToolMissing
+from kairos_netboot.errors import ImageProblem, ToolMissing
 from kairos_netboot.images.squashfs import (
     Builder,
-    Top,
     build,
     choose,
     command,
     find_builder,
-    parse_compression,
 )
+from kairos_netboot.images.tree import Inode, Kind
 
-TOP = Top(mode=0o711, uid=1, gid=2, newest=3)
+TOP = Inode(kind=Kind.DIRECTORY, mode=0o711, uid=1, gid=2)
 
 
 def test_tar2sqfs_is_preferred() -> None:
@@ -49,12 +48,6 @@ def test_auto_takes_zstd_only_where_the_kernel_reads_it(config: str, chosen: Com
 
 def test_a_compression_that_was_asked_for_is_taken() -> None:
     assert choose(Compression.XZ, "CONFIG_SQUASHFS_ZSTD=y") is Compression.XZ
-    assert parse_compression("xz") is Compression.XZ
-
-
-def test_an_unknown_compression_lists_the_known_ones() -> None:
-    with pytest.raises(InvalidValue, match="use one of auto, zstd, gzip, xz"):
-        parse_compression("lz4")
 
 
 def test_the_command_of_tar2sqfs() -> None:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections import defaultdict
-
 import pytest
 
 from kairos_netboot.errors import ImageProblem
@@ -74,12 +72,12 @@ def test_a_loop_of_links_is_an_error(path: str) -> None:
 
 def test_a_loop_is_an_error_where_directories_are_made_too() -> None:
     with pytest.raises(ImageProblem, match="loop of symbolic links"):
-        make_directories(directory(a=link("a")), ["a", "b"], defaultdict(set))
+        make_directories(directory(a=link("a")), ["a", "b"], Fresh())
 
 
 def test_missing_directories_are_made_where_a_link_points() -> None:
     root = directory(lib=link("/usr/lib"))
-    fresh: Fresh = defaultdict(set)
+    fresh = Fresh()
     made = make_directories(root, ["lib", "new"], fresh)
     found = find(root, "/usr/lib/new")
     assert found is not None
@@ -90,7 +88,7 @@ def test_missing_directories_are_made_where_a_link_points() -> None:
 def test_pruning_keeps_what_this_layer_brought_and_the_way_there() -> None:
     deep = directory(new=plain(), old=plain())
     top = directory(way=deep, old=directory(x=plain()), file=plain())
-    fresh: Fresh = defaultdict(set)
+    fresh = Fresh()
     fresh[deep].add("new")
     prune(top, fresh)
     assert [path for path, _ in walk(top)] == ["way", "way/new"]

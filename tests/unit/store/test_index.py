@@ -16,7 +16,8 @@ from kairos_netboot.boot.tokens import BootTokens
 from kairos_netboot.errors import StoreProblem
 from kairos_netboot.store.index import Index
 from kairos_netboot.store.store import Store
-from tests.unit.boot.sample import MAC, PROFILE, SPEC, STRANGER
+from tests.unit.boot.sample import IMAGE, MAC, PROFILE, SPEC, STRANGER
+from tests.unit.store.sample import stand_in
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 Story = Callable[[Index, Store], Awaitable[None]]
@@ -26,6 +27,7 @@ Story = Callable[[Index, Store], Awaitable[None]]
 def play(tmp_path: Path) -> Callable[[Story], None]:
     async def run(story: Story) -> None:
         store = Store(tmp_path / "state")
+        store.add_image(stand_in(store.blobs))
         store.apply(Site(images={}, profiles={"server": PROFILE}, nodes={"alpha": SPEC}), NOW)
         index = Index(store)
         await index.load()
@@ -43,7 +45,7 @@ def play(tmp_path: Path) -> Callable[[Story], None]:
 def test_a_report_is_on_the_disk_when_it_is_acknowledged(play: Callable[[Story], None]) -> None:
     async def story(index: Index, store: Store) -> None:
         node = index.fleet.named("alpha")
-        await index.begin_boot(node, BootTokens("a" * 32), "begun")
+        await index.begin_boot(node, BootTokens("a" * 32), "begun", IMAGE)
         reports = [index.report(node, Kind.INSTALL_STEP, f"step {i}", f"s{i}") for i in range(20)]
         for number, after in enumerate(await asyncio.gather(*reports)):
             assert after.state is State.INSTALLING
@@ -68,7 +70,7 @@ def test_news_reach_the_disk_without_anybody_waiting(play: Callable[[Story], Non
 def test_the_brake_is_in_memory_as_soon_as_it_is_written(play: Callable[[Story], None]) -> None:
     async def story(index: Index, store: Store) -> None:
         node = index.fleet.named("alpha")
-        begun = await index.begin_boot(node, BootTokens("a" * 32), "begun")
+        begun = await index.begin_boot(node, BootTokens("a" * 32), "begun", IMAGE)
         assert begun is not None
         index.brake(begun, "three starts")
         await asyncio.sleep(0.3)
@@ -110,7 +112,7 @@ def test_a_report_is_not_acknowledged_while_the_database_fails(
 ) -> None:
     async def story(index: Index, store: Store) -> None:
         node = index.fleet.named("alpha")
-        await index.begin_boot(node, BootTokens("a" * 32), "begun")
+        await index.begin_boot(node, BootTokens("a" * 32), "begun", IMAGE)
         index.note(node, Kind.FILE, "kernel")
         whole = store.record
 

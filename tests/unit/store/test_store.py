@@ -8,17 +8,16 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import inspect
 
 from kairos_netboot.boot.fleet import Event, Node
 from kairos_netboot.boot.lifecycle import MAX_BOOTS, Kind, State, fold
-from kairos_netboot.boot.site import NodeSpec, Site
+from kairos_netboot.boot.site import NodeSpec, RegistryHost, Site
 from kairos_netboot.boot.tokens import BootTokens
 from kairos_netboot.errors import StoreProblem, UnknownName
-from kairos_netboot.store.schema import metadata
 from kairos_netboot.store.store import Store
 from kairos_netboot.values import Mac
 from tests.unit.boot.sample import IMAGE, MAC, PROFILE, SPEC, STRANGER
+from tests.unit.store.sample import stand_in
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SITE = Site(images={}, profiles={"server": PROFILE}, nodes={"alpha": SPEC})
@@ -43,7 +42,10 @@ def event(node: Node, kind: Kind) -> Event:
 
 
 def begin(store: Store, node: Node) -> Node | None:
-    return store.begin_boot(node, TOKENS, event(node, Kind.BOOT_STARTED))
+    image = store.fleet().images.get("debian")
+    if image is None:
+        store.add_image(image := stand_in(store.blobs))
+    return store.begin_boot(node, TOKENS, event(node, Kind.BOOT_STARTED), image)
 
 
 def test_a_named_node_is_armed(armed: Node) -> None:
@@ -57,10 +59,22 @@ def test_applying_twice_changes_nothing(store: Store, armed: Node) -> None:
 
 
 def test_the_whole_site_comes_back_as_it_was_written(store: Store, armed: Node) -> None:
-    store.add_image(IMAGE)
+    store.add_image(stand_in(store.blobs))
     fleet = store.fleet()
     assert fleet.profiles == {"server": PROFILE}
     assert fleet.images == {"debian": IMAGE}
+
+
+def test_how_registries_are_reached_is_kept(store: Store) -> None:
+    assert store.registries() == {}
+    hosts = {
+        "quay.io": RegistryHost(host="quay.io", mirrors=("mirror.example:5000", "b"), ca="/ca.pem"),
+        "plain": RegistryHost(host="plain", insecure=True),
+    }
+    store.apply(replace(SITE, registries=hosts), NOW)
+    assert store.registries() == hosts
+    store.apply(SITE, NOW)
+    assert store.registries() == {}
 
 
 def test_a_node_taken_out_and_put_back_is_not_armed_again(store: Store, armed: Node) -> None:
@@ -283,14 +297,6 @@ def test_another_process_notices_a_change(store: Store, tmp_path: Path) -> None:
     other.apply(SITE, NOW)
     other.close()
     assert store.change_count() != before
-
-
-def test_the_migrations_make_the_tables_that_the_code_uses(store: Store) -> None:
-    inspector = inspect(store._engine)
-    for table in metadata.sorted_tables:
-        made = {c["name"]: c["nullable"] for c in inspector.get_columns(table.name)}
-        assert made == {c.name: c.nullable for c in table.columns}
-    assert set(inspector.get_table_names()) == {*metadata.tables, "alembic_version"}
 
 
 def test_the_log_is_written_ahead(store: Store) -> None:

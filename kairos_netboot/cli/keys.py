@@ -1,0 +1,37 @@
+"""Keys in files: public ones to check signatures with, private ones to sign."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import InvalidValue
+from ..images.signature import PrivateKey, Sealed, load_private_key, load_public_key, sign
+from ..values import Digest
+
+
+def read_public_key(path: Path) -> str:
+    """The PEM text of a key that signatures can be checked with; raises InvalidValue."""
+    text = _read(path).decode("utf-8", "replace")
+    load_public_key(text, str(path))
+    return text
+
+
+def read_private_key(path: Path) -> PrivateKey:
+    """Its password, where it has one, is in KAIROS_NETBOOT_KEY_PASSWORD."""
+    password = os.environ.get("KAIROS_NETBOOT_KEY_PASSWORD")
+    return load_private_key(_read(path), str(path), password.encode() if password else None)
+
+
+def signer(path: Path, name: str) -> Callable[[bytes], Sealed]:
+    """What signs a manifest as `name`."""
+    key = read_private_key(path)
+    return lambda manifest: sign(name, Digest.of(manifest), key)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidValue(f"{path}: cannot be read: {error.strerror}") from None

@@ -1,0 +1,112 @@
+"""Boot files as an OCI artifact: made once by a builder, taken as they are by edge boxes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+from ..boot.site import Image, ImageFacts
+from ..errors import ImageProblem
+from ..values import Arch, Blob, Digest, printable
+from .manifest import MANIFEST_TYPES, Descriptor, Manifest
+from .reference import RegistryReference, parse
+
+ARTIFACT_TYPE = "application/vnd.kairos-netboot.boot-files.v1"
+FACTS_TYPE = "application/vnd.kairos-netboot.facts.v1+json"
+_PART_TYPES = {
+    "kernel": "application/vnd.kairos-netboot.kernel.v1",
+    "initrd": "application/vnd.kairos-netboot.initrd.v1",
+    "rootfs": "application/vnd.kairos-netboot.rootfs.v1.squashfs",
+}
+# OCI's own names for where something comes from, and ours for the facts.
+_BASE_NAME = "org.opencontainers.image.base.name"
+_BASE_DIGEST = "org.opencontainers.image.base.digest"
+_TITLE = "org.opencontainers.image.title"
+_FACT = "io.kairos.netboot."
+_TEXTS = [field.name for field in fields(ImageFacts) if field.name not in ("arch", "efi_stub")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """What an artifact says it holds. Nothing of it is fetched yet."""
+
+    facts: ImageFacts
+    kernel: Descriptor
+    initrd: Descriptor
+    rootfs: Descriptor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """The two small documents of an artifact; the rest of it are the boot files themselves."""
+
+    manifest: bytes
+    config: bytes
+
+
+def pack(image: Image) -> Packed:
+    """The same image gives the same bytes."""
+    facts = {**_facts(image.facts), "made_of": image.facts.made_of or image.digest}
+    config = _encoded(facts)
+    document = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPES[0],
+        "artifactType": ARTIFACT_TYPE,
+        "config": _descriptor(FACTS_TYPE, Blob(digest=Digest.of(config), size=len(config))),
+        "layers": [
+            _descriptor(kind, getattr(image.files, part)) | {"annotations": {_TITLE: part}}
+            for part, kind in _PART_TYPES.items()
+        ],
+        "annotations": _annotations(image, facts),
+    }
+    return Packed(manifest=_encoded(document), config=config)
+
+
+def is_artifact(manifest: Manifest) -> bool:
+    return manifest.artifact_type == ARTIFACT_TYPE or manifest.config.media_type == FACTS_TYPE
+
+
+def unpack(manifest: Manifest, config: bytes, arch: Arch) -> Artifact:
+    """Raises ImageProblem where it is not what `pack` makes, or for another architecture."""
+    facts = _parse_facts(config)
+    if facts.arch is not arch:
+        raise ImageProblem(f"its boot files are made for linux/{facts.arch}, not linux/{arch}")
+    parts = {layer.media_type: layer for layer in manifest.layers}
+    missing = [part for part, kind in _PART_TYPES.items() if kind not in parts]
+    if missing or len(parts) != len(manifest.layers):
+        raise ImageProblem("its boot files are not complete: have it published again")
+    return Artifact(facts=facts, **{part: parts[kind] for part, kind in _PART_TYPES.items()})
+
+
+def _facts(facts: ImageFacts) -> dict[str, object]:
+    return {key: value for key, value in asdict(facts).items() if value not in ("", None)}
+
+
+def _annotations(image: Image, facts: Mapping[str, object]) -> dict[str, str]:
+    """For people and `skopeo inspect`; a path on the builder's own disk is nobody's business."""
+    source = parse(image.source.reference)
+    base = {_BASE_DIGEST: str(facts["made_of"])}
+    if isinstance(source, RegistryReference) and not image.facts.made_of:
+        base[_BASE_NAME] = str(source)
+    return base | {_FACT + key.replace("_", "-"): str(value) for key, value in facts.items()}
+
+
+def _parse_facts(config: bytes) -> ImageFacts:
+    try:
+        document = json.loads(config)
+        stub = document.get("efi_stub")
+        texts = {key: printable(str(document.get(key, ""))) for key in _TEXTS}
+        return ImageFacts(
+            arch=Arch(document["arch"]), efi_stub=stub if isinstance(stub, bool) else None, **texts
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ImageProblem("its facts cannot be read: have it published again") from None
+
+
+def _descriptor(media_type: str, blob: Blob) -> dict[str, object]:
+    return {"mediaType": media_type, "digest": blob.digest, "size": blob.size}
+
+
+def _encoded(document: object) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()

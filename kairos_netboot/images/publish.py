@@ -1,0 +1,66 @@
+"""Boot files into a registry, for other kairos-netboots to take as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ..boot.site import Image, RegistryHost
+from ..errors import InvalidValue
+from ..store.blobs import BlobStore
+from ..values import Blob, Digest
+from .artifact import pack
+from .manifest import MANIFEST_TYPES
+from .progress import Progress, Tell
+from .reference import RegistryReference, naming, parse
+from .registry import open_repository
+from .signature import PrivateKey, sign
+
+
+def publish_image(
+    image: Image,
+    reference: RegistryReference,
+    blobs: BlobStore,
+    *,
+    hosts: Mapping[str, RegistryHost],
+    insecure: bool,
+    key: PrivateKey | None,
+    tell: Tell,
+) -> Digest:
+    """Push the artifact, and its signature if there is a key; the manifest's digest.
+
+    The tag is set last: who follows it finds everything there.
+    """
+    packed = pack(image)
+    digest = Digest.of(packed.manifest)
+    with (
+        naming(reference),
+        open_repository(reference, insecure=insecure, hosts=hosts, tell=tell) as repository,
+    ):
+        repository.push_blob(packed.config, _blob(packed.config))
+        for name in ("rootfs", "initrd", "kernel"):
+            blob = getattr(image.files, name)
+            repository.push_blob(blobs.path(blob.digest), blob, _report(tell, name, blob))
+        if key is not None:
+            sealed = sign(str(reference), digest, key)
+            for data in sealed.blobs.values():
+                repository.push_blob(data, _blob(data))
+            repository.push_manifest(packed.manifest, MANIFEST_TYPES[0], digest)
+            repository.push_manifest(sealed.manifest, MANIFEST_TYPES[0], sealed.tag)
+        repository.push_manifest(packed.manifest, MANIFEST_TYPES[0], reference.tag)
+    return digest
+
+
+def registry_reference(text: str) -> RegistryReference:
+    """Where something can be pushed: a registry, a name and a tag; or InvalidValue."""
+    reference = parse(text)
+    if not isinstance(reference, RegistryReference) or reference.digest or not reference.tag:
+        raise InvalidValue(f"'{text}' is nothing to push to: write HOST/NAME:TAG")
+    return reference
+
+
+def _blob(data: bytes) -> Blob:
+    return Blob(digest=Digest.of(data), size=len(data))
+
+
+def _report(tell: Tell, name: str, blob: Blob) -> Callable[[int], None]:
+    return lambda done: tell(Progress(step=f"push {name}", done=done, total=blob.size))
