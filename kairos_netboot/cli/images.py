@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ..boot.site import Compression, Image, ImageSource, RegistryHost
-from ..errors import InvalidValue, UnknownName
+from ..errors import ImageProblem, InvalidValue, NetbootError, UnknownName
 from ..images.pull import add_image
 from ..images.reference import Reference, RegistryReference, default_name, parse
 from ..store.store import Store
@@ -126,7 +126,7 @@ def show(context: typer.Context, name: Name) -> None:
         former = store.former_images().get(name)
     source = image.source
     rows = [("name", name), ("source", source.reference), ("digest", image.digest)]
-    rows.append(("signature", "checked with a key" if source.verify_key else "not asked for"))
+    rows.append(("signature", "required" if source.verify_key else "not asked for"))
     for fact in fields(image.facts):
         value = getattr(image.facts, fact.name)
         rows.append((fact.name.replace("_", " "), "-" if value in ("", None) else str(value)))
@@ -156,13 +156,24 @@ def update(
     common: Common = context.obj
     with opened(common.state) as store:
         wanted = [_image(store, name) for name in names or store.fleet().images]
-        for before in wanted:
-            with progress() as tell:
-                image = add_image(before.source, store, store.registries(), tell)
-            if image.digest == before.digest:
-                say(f"image {image.name}: is up to date, {image.digest}")
-            else:
-                say(f"image {image.name}: {before.digest} is now {image.digest}")
+        failed = [before.name for before in wanted if not _update(store, before)]
+    if failed:
+        raise ImageProblem(f"not updated, and still in service: {', '.join(failed)}")
+
+
+def _update(store: Store, before: Image) -> bool:
+    """False where it could not be looked at again; why is told."""
+    try:
+        with progress() as tell:
+            image = add_image(before.source, store, store.registries(), tell)
+    except NetbootError as error:
+        typer.echo(f"image {before.name}: {error}", err=True)
+        return False
+    if image.digest == before.digest:
+        say(f"image {image.name}: is up to date, {image.digest}")
+    else:
+        say(f"image {image.name}: {before.digest} is now {image.digest}")
+    return True
 
 
 @app.command()

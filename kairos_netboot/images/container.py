@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from ..values import Blob, Digest
 from .artifact import is_artifact, unpack
 from .made import Made, finish
 from .manifest import Descriptor, Layer, Manifest, layers_of
-from .progress import Progress, Tell
+from .progress import Tell, count_of, summed
 from .signature import check_signature, load_public_key
 from .source import Source, read_whole, resolve
 from .spool import Spool
@@ -55,8 +55,9 @@ def _take_artifact(source: Source, manifest: Manifest, wanted: ImageSource, benc
     config = read_whole(source.blob(manifest.config), manifest.config)
     artifact = unpack(manifest, config, wanted.arch)
     named = {"kernel": artifact.kernel, "initrd": artifact.initrd, "rootfs": artifact.rootfs}
-    bench.blobs.require(sum(part.size for part in bench.missing(named.values())))
-    with bench.spool(source, {part.digest: name for name, part in named.items()}) as spool:
+    missing = bench.missing(named.values())
+    bench.blobs.require(sum(part.size for part in missing))
+    with bench.spool(source, missing, "boot file") as spool:
         paths = {name: bench.place(spool, part) for name, part in named.items()}
         checked = spool.finish()
     return Made(
@@ -74,10 +75,10 @@ def _take_layers(source: Source, manifest: Manifest, wanted: ImageSource, bench:
     config = read_whole(source.blob(manifest.config), manifest.config)
     layers = layers_of(manifest, config, wanted.arch)
     builder = find_builder()
-    missing = sum(layer.size for layer in bench.missing(manifest.layers))
-    bench.blobs.require(missing + int(_SQUASHED * sum(layer.size for layer in manifest.layers)))
-    names = {layer.descriptor.digest: f"layer {layer.number} of {len(layers)}" for layer in layers}
-    with bench.spool(source, names) as spool:
+    missing = bench.missing(manifest.layers)
+    squashed = int(_SQUASHED * sum(layer.size for layer in manifest.layers))
+    bench.blobs.require(sum(layer.size for layer in missing) + squashed)
+    with bench.spool(source, missing, "layer") as spool:
         for layer in reversed(layers):
             bench.place(spool, layer.descriptor)
         stored = [StoredLayer(layer=layer, open=bench.opener(spool, layer)) for layer in layers]
@@ -112,12 +113,10 @@ class Bench:
         once = {descriptor.digest: descriptor for descriptor in descriptors}
         return [one for one in once.values() if not self.blobs.has(one.digest)]
 
-    def spool(self, source: Source, names: Mapping[Digest, str]) -> Spool:
-        def report(descriptor: Descriptor, done: int) -> None:
-            step = f"fetch {names[descriptor.digest]}"
-            self.tell(Progress(step=step, done=done, total=descriptor.size))
-
-        return Spool(source.blob, self.scratch, report)
+    def spool(self, source: Source, missing: list[Descriptor], what: str) -> Spool:
+        total = sum(one.size for one in missing)
+        heard = summed(self.tell, f"fetch {count_of(len(missing), what)}", total)
+        return Spool(source.blob, self.scratch, lambda one, done: heard(one.digest, done))
 
     def place(self, spool: Spool, descriptor: Descriptor) -> Path:
         """Where the blob is, or will be once the spool has fetched it."""

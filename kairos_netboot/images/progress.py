@@ -18,3 +18,18 @@ class Progress:
 
 # A text is news of its own: what is being waited for, and how long.
 Tell: TypeAlias = Callable[[Progress | str], None]
+
+
+def summed(tell: Tell, step: str, total: int) -> Callable[[object, int], None]:
+    """Several parts as one step: hears how far each is, tells how far all are."""
+    parts: dict[object, int] = {}
+
+    def heard(part: object, done: int) -> None:
+        parts[part] = done
+        tell(Progress(step=step, done=sum(parts.copy().values()), total=total))
+
+    return heard
+
+
+def count_of(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 from ..boot.site import Compression
 from .layers import index_layers
 from .merge import content_size, newest_time, read_text, write_tar
 from .onepass import Merged, NotPlain, write_plain
-from .progress import Progress, Tell
+from .progress import Progress, Tell, count_of, summed
 from .rootfs import find_boot_files
 from .squashfs import Builder, build, choose, command
 from .streams import StoredLayer
@@ -59,9 +59,7 @@ def _write_plain(
     found: list[Merged] = []
     build(
         command(Builder.TAR2SQFS, compression, squashed, new_root(), os.cpu_count() or 1),
-        lambda pipe: found.append(
-            write_plain(layers, pipe, partial(_tell_read, tell, len(layers)))
-        ),
+        lambda pipe: found.append(write_plain(layers, pipe, _reading(layers, tell))),
         _STAMP,
     )
     return found[0]
@@ -70,7 +68,7 @@ def _write_plain(
 def _in_two_passes(
     layers: list[StoredLayer], squashed: Path, wanted: Compression, builder: Builder, tell: Tell
 ) -> None:
-    root = index_layers(layers, partial(_tell_read, tell, len(layers)))
+    root = index_layers(layers, _reading(layers, tell))
     boot = find_boot_files(root)
     config = read_text(layers, [boot.config.inode])[boot.config.inode] if boot.config else ""
     total = content_size(root)
@@ -85,6 +83,7 @@ def _in_two_passes(
     )
 
 
-def _tell_read(tell: Tell, count: int, stored: StoredLayer, done: int) -> None:
-    step = f"read layer {stored.layer.number} of {count}"
-    tell(Progress(step=step, done=done, total=stored.layer.descriptor.size))
+def _reading(layers: list[StoredLayer], tell: Tell) -> Callable[[StoredLayer, int], None]:
+    total = sum(stored.layer.descriptor.size for stored in layers)
+    heard = summed(tell, f"read {count_of(len(layers), 'layer')}", total)
+    return lambda stored, done: heard(stored.layer.number, done)

@@ -45,17 +45,26 @@ CAPABILITY = bytes.fromhex("01000002 00200000 00000000 00000000 00000000")
 
 
 class LayerWriter:
-    """A tar with every owner root and every time the same, in the order of its calls."""
+    """A tar with every owner root and every time the same, in the order of its calls; each
+    directory comes before what is in it, as Docker writes layers."""
 
     def __init__(self, tar: tarfile.TarFile, epoch: int) -> None:
         self._tar = tar
         self._epoch = epoch
+        self._declared = {""}
 
     def directory(self, name: str, mode: int = 0o755) -> None:
+        self._declare(name.rpartition("/")[0])
+        self._declared.add(name)
         self._tar.addfile(self._info(name, tarfile.DIRTYPE, mode))
+
+    def _declare(self, name: str) -> None:
+        if name not in self._declared:
+            self.directory(name)
 
     def file(self, name: str, data: bytes, mode: int = 0o644, *, uid: int = 0,
              xattrs: dict[str, bytes] | None = None) -> None:  # fmt: skip
+        self._declare(name.rpartition("/")[0])
         info = self._info(name, tarfile.REGTYPE, mode)
         info.size, info.uid, info.gid = len(data), uid, uid
         # PAX records are UTF-8 text to tarfile; CAPABILITY has no byte above 127.
@@ -81,6 +90,7 @@ class LayerWriter:
         self.file(f"{name}/.wh..wh..opq", b"")
 
     def _link(self, name: str, target: str, kind: bytes) -> None:
+        self._declare(name.rpartition("/")[0])
         info = self._info(name, kind, 0o777)
         info.linkname = target
         self._tar.addfile(info)

@@ -104,7 +104,7 @@ def test_progress_names_each_step_and_ends_at_its_total(tmp_path: Path) -> None:
     heard: list[Progress | str] = []
     add(tmp_path, f"oci:{layout}", heard)
     last = {told.step: told for told in heard if isinstance(told, Progress)}
-    assert sorted(last) == ["fetch layer 1 of 1", "read layer 1 of 1"]
+    assert sorted(last) == ["fetch 1 layer", "read 1 layer"]
     assert all(told.done == told.total for told in last.values())
 
 
