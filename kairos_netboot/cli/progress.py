@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Lock
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TransferSpeedColumn
@@ -35,13 +36,15 @@ def _bars() -> Bars:
 def _on_bars(bars: Bars) -> Tell:
     """One bar for each step, in the order they begin."""
     tasks: dict[str, TaskID] = {}
+    one_bar = Lock()  # several threads fetch, and each may be the first to tell
 
     def tell(news: Progress | str) -> None:
         if isinstance(news, str):
             bars.console.print(news, markup=False, highlight=False)
             return
-        if news.step not in tasks:
-            tasks[news.step] = bars.add_task(news.step, total=news.total)
+        with one_bar:
+            if news.step not in tasks:
+                tasks[news.step] = bars.add_task(news.step, total=news.total)
         bars.update(tasks[news.step], completed=news.done, total=news.total)
 
     return tell
@@ -51,16 +54,18 @@ def _in_lines(say: Callable[[str], None]) -> Tell:
     """One line when a step begins, one when it has all its bytes: a log stays readable."""
     begun: set[str] = set()
     ended: set[str] = set()
+    one_line = Lock()
 
     def tell(news: Progress | str) -> None:
         if isinstance(news, str):
             say(news)
             return
-        if news.step not in begun:
-            begun.add(news.step)
-            say(f"{news.step} …")
-        if news.total and news.done >= news.total and news.step not in ended:
-            ended.add(news.step)
-            say(f"{news.step}: {news.done / 1e6:.1f} MB")
+        with one_line:
+            if news.step not in begun:
+                begun.add(news.step)
+                say(f"{news.step} …")
+            if news.total and news.done >= news.total and news.step not in ended:
+                ended.add(news.step)
+                say(f"{news.step}: {news.done / 1e6:.1f} MB")
 
     return tell

@@ -39,8 +39,11 @@ __all__ = [
 
 # Versions 0.1 to 0.3 hold the same envelope; 0.1 and 0.2 write `bundle+json;version=0.1`.
 _BUNDLE_STEM = "application/vnd.dev.sigstore.bundle"
-# A registry that fills in no type (OCI 1.1 wants one) leaves it to the layers to say.
-_ARTIFACT_TYPES = ("application/vnd.dev.cosign.artifact.sig.v1+json", "")
+_OLD_REFERRER = "application/vnd.dev.cosign.artifact.sig.v1+json"
+# OCI 1.1 wants a listing to give the manifest's own type. Some registries give none; and where
+# there is no API for referrers, cosign lists its bundles by their empty config until it takes up
+# go-containerregistry 0.22.1. The layers say what these are.
+_UNTOLD_TYPES = ("", "application/vnd.oci.empty.v1+json")
 _PREDICATE_KEY = "dev.sigstore.bundle.predicateType"
 _SIGN_PREDICATE = "https://sigstore.dev/cosign/sign/v1"
 _STATEMENTS = ("https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1")
@@ -92,7 +95,8 @@ def _attempts(source: Source, digest: Digest, key: PublicKey) -> Iterator[str]:
         if not isinstance(manifest, Manifest):
             yield "is an index, not a manifest"
             continue
-        for layer in manifest.layers:
+        layers = manifest.layers if _is_by_sign(manifest) else ()
+        for layer in layers:
             if layer.media_type == SIMPLE_SIGNING or layer.media_type.startswith(_BUNDLE_STEM):
                 yield _check_layer(source, layer, digest, key)
 
@@ -101,17 +105,21 @@ def _signature_manifests(source: Source, digest: Digest) -> Iterator[bytes]:
     tagged = source.tagged(signature_tag(digest))
     if tagged is not None:
         yield tagged
-    fitting = (found for found in source.referrers(digest) if _may_be_signature(found))
-    for found in islice(fitting, _MAX_SIGNATURES):
+    fitting = [found for found in source.referrers(digest) if _may_be_signature(found)]
+    fitting.sort(key=lambda found: found.artifact_type in _UNTOLD_TYPES)
+    for found in fitting[:_MAX_SIGNATURES]:
         yield read_whole(source.document(found), found)
 
 
 def _may_be_signature(found: Descriptor) -> bool:
-    # Bundles hold SBOMs and build records too: the annotation tells without reading them.
-    predicate = found.annotations.get(_PREDICATE_KEY, _SIGN_PREDICATE)
     kind = found.artifact_type
-    fits = kind in _ARTIFACT_TYPES or kind.startswith(_BUNDLE_STEM)
-    return fits and predicate == _SIGN_PREDICATE and found.size <= MAX_DOCUMENT
+    fits = kind in (_OLD_REFERRER, *_UNTOLD_TYPES) or kind.startswith(_BUNDLE_STEM)
+    return fits and _is_by_sign(found) and found.size <= MAX_DOCUMENT
+
+
+def _is_by_sign(found: Descriptor | Manifest) -> bool:
+    # Bundles hold SBOMs and build records too: the annotation tells without reading them.
+    return found.annotations.get(_PREDICATE_KEY, _SIGN_PREDICATE) == _SIGN_PREDICATE
 
 
 def _check_layer(source: Source, layer: Descriptor, digest: Digest, key: PublicKey) -> str:

@@ -33,6 +33,7 @@ IMAGE, PLATFORM, STRANGER = (Digest.of(text) for text in (b"index", b"platform",
 SIMPLE = "application/vnd.dev.cosign.simplesigning.v1+json"
 SIGNATURE = "dev.cosignproject.cosign/signature"
 OLD_REFERRER = "application/vnd.dev.cosign.artifact.sig.v1+json"
+EMPTY = "application/vnd.oci.empty.v1+json"
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 IN_TOTO = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -330,6 +331,34 @@ def test_referrers_of_other_kinds_are_not_read() -> None:
     shelf.attach(IMAGE, BUNDLE, b"a build record", **{PREDICATE: "https://slsa.dev/provenance/v1"})
     assert "it is not signed" in refused(shelf)
     assert shelf.read == []
+
+
+@pytest.mark.parametrize("kind", [EMPTY, ""])
+def test_a_bundle_that_is_listed_without_its_type_is_found(kind: str) -> None:
+    # What cosign 3 leaves in a registry without the API for referrers.
+    shelf = Shelf()
+    bundle = signed_bundle(statement_of(IMAGE))
+    shelf.attach(IMAGE, kind, manifest_of(shelf, (bundle, BUNDLE, {})))
+    check(shelf)
+    assert "is not by this key" in refused(shelf, key=OTHER.public_key())
+
+
+def test_a_build_record_that_is_listed_without_its_type_is_no_signature() -> None:
+    shelf = Shelf()
+    record = statement_of(IMAGE, predicate="https://slsa.dev/provenance/v1")
+    manifest = manifest_of(shelf, (signed_bundle(record), BUNDLE, {}))
+    told = {"annotations": {PREDICATE: "https://slsa.dev/provenance/v1"}}
+    shelf.attach(IMAGE, EMPTY, encoded(json.loads(manifest) | told))
+    assert "it is not signed" in refused(shelf)
+
+
+def test_referrers_that_say_they_are_signatures_are_read_before_those_that_say_nothing() -> None:
+    shelf = bundled(signed_bundle(statement_of(IMAGE)))
+    for number in range(100):
+        shelf.attach(IMAGE, EMPTY, b"%d" % number)
+    shelf.attached[IMAGE].reverse()
+    check(shelf)
+    assert len(shelf.read) == 2
 
 
 def test_a_referrer_that_is_not_what_was_listed_is_refused() -> None:
