@@ -181,6 +181,7 @@ def rollback(context: typer.Context, name: Name) -> None:
     """Put an image's former version back in service; again, and the newer one is."""
     common: Common = context.obj
     with opened(common.state) as store:
+        _image(store, name)
         image = store.rollback_image(name)
     say(f"image {name}: {image.digest} again, {_summary(image)}")
 

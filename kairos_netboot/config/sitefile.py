@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
@@ -121,16 +121,16 @@ class _Reader:
 
     def _registry(self, host: str, at: Located) -> RegistryHost:
         fields = at.fields("mirrors", "ca", "insecure")
-        mirrors = tuple(mirror.text() for mirror in _texts(fields.get("mirrors")))
         ca = ""
         if "ca" in fields:
             self._text(fields["ca"])
             ca = str((self.folder / fields["ca"].text()).absolute())
         insecure = fields["insecure"].flag() if "insecure" in fields else False
-        try:
-            return registry_host(host, mirrors=mirrors, ca=ca, insecure=insecure)
-        except InvalidValue as error:
-            raise at.mistake(str(error)) from None
+        reached = _reached(at, host)
+        for mirror in _texts(fields.get("mirrors")):
+            more = _reached(mirror, host, mirror.text())
+            reached = replace(reached, mirrors=(*reached.mirrors, *more.mirrors))
+        return replace(reached, ca=ca, insecure=insecure)
 
     def _profile(self, name: str, at: Located, images: Mapping[str, object]) -> Profile:
         fields = at.fields("image", "action", "cloud-config", "kernel-args", "variables", "exit")
@@ -208,6 +208,13 @@ def _required(at: Located, fields: Mapping[str, Located], key: str) -> Located:
 def _choice(fields: Mapping[str, Located], key: str, default: _Word) -> _Word:
     words = type(default)
     return words(fields[key].choice(*words)) if key in fields else default
+
+
+def _reached(at: Located, host: str, *mirrors: str) -> RegistryHost:
+    try:
+        return registry_host(host, mirrors=mirrors, ca="", insecure=False)
+    except InvalidValue as error:
+        raise at.mistake(str(error)) from None
 
 
 def _platform(at: Located | None) -> Arch:

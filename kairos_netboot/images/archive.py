@@ -75,12 +75,12 @@ def archive_members(path: Path, places: Places) -> OpenMember:
 
 def read_places(path: Path) -> Places:
     """Each file in the tar; raises ImageProblem."""
+    if not path.is_file():
+        raise ImageProblem("there is no such file")
     try:
         _refuse_packed(path)
         with tarfile.open(path, "r:", tarinfo=_BoundedInfo, encoding="utf-8") as tar:
             return dict(_members(tar))
-    except FileNotFoundError:
-        raise ImageProblem("there is no such file") from None
     except (OSError, tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
         raise ImageProblem(f"it is no tar that can be read: {error}") from None
 
@@ -146,7 +146,7 @@ def _members(tar: tarfile.TarFile) -> Iterator[tuple[str, Place]]:
         if count >= _MAX_MEMBERS:
             raise ImageProblem(f"it holds more than {_MAX_MEMBERS} files: no archive of an image")
         name = posixpath.normpath(member.name)
-        if member.isreg() and not member.issparse():
+        if member.isreg() and not member.issparse() and member.size >= 0:
             yield name, Place(offset=member.offset_data, size=member.size)
         elif member.issym():
             target = posixpath.join(posixpath.dirname(name), member.linkname)

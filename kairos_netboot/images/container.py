@@ -59,14 +59,14 @@ def _take_artifact(source: Source, manifest: Manifest, wanted: ImageSource, benc
     bench.blobs.require(sum(part.size for part in missing))
     with bench.spool(source, missing, "boot file") as spool:
         paths = {name: bench.place(spool, part) for name, part in named.items()}
-        checked = spool.finish()
+        spool.finish()
     return Made(
         kernel=paths["kernel"],
         initrd=paths["initrd"],
         rootfs=paths["rootfs"],
         digest=manifest.digest,
         facts=artifact.facts,
-        checked={**checked} | {bench.blobs.path(p.digest): blob_of(p) for p in named.values()},
+        checked={paths[name]: blob_of(part) for name, part in named.items()},
     )
 
 

@@ -57,7 +57,8 @@ def read_directory(
         raise ImageProblem("there is no such directory: write dir:ROOTFS")
     scan = _Scan(path, without)
     if scan.sockets:
-        tell(f"left out {len(scan.sockets)} sockets, /{min(scan.sockets)} the first")
+        more = f" and {len(scan.sockets) - 1} more" if len(scan.sockets) > 1 else ""
+        tell(f"sockets are left out: /{min(scan.sockets)}{more}")
     return Directory(path=path, root=scan.root, states=scan.states)
 
 

@@ -64,11 +64,13 @@ def _find(path: Path) -> dict[str, Extents]:
             raise ImageProblem("there is no such file: write iso:FILE or iso:URL")
         with path.open("rb", buffering=0) as file, _opened(file) as iso:
             found = {inner: _extents(iso, inner) for inner in (_KERNEL, _INITRD, _ROOTFS)}
+            stated = iso.pvd.space_size * iso.logical_block_size
     except OSError as error:
         raise ImageProblem(f"it cannot be read: {error.strerror or error}") from None
-    size = path.stat().st_size
-    if sum(length for extents in found.values() for _, length in extents) > size:
-        raise ImageProblem("it is cut off: get it again")
+    # PyCdlib cuts the sizes of files where the ISO ends, without a word.
+    size, extents = path.stat().st_size, [one for listed in found.values() for one in listed]
+    if size < stated or size < sum(length for _, length in extents):
+        raise ImageProblem(f"it is cut off: it has {size} bytes of {stated}: get it again")
     return found
 
 

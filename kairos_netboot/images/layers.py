@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import IO, Self, cast
+from typing import cast
 
 from ..errors import ImageProblem
-from ..store.blobs import CHUNK
-from .streams import MAX_UNPACKED, HashingReader, Readable, StoredLayer, verified
+from .members import members
+from .streams import MAX_UNPACKED, HashingReader, StoredLayer, verified
 from .tree import Fresh, Inode, Kind, find, make_directories, new_root, prune
 
 # OCI image specification, "Whiteouts". Names that begin with two marks are AUFS's own files.
@@ -22,18 +21,10 @@ MAX_WORDS = 256 << 20  # a Kairos image of 40,000 files has 4 MiB
 _MAX_DEPTH = 255  # no path of 4096 bytes that a person made is deeper
 _MAX_NAME = 255  # Linux: NAME_MAX
 _MAX_TARGET = 4095  # Linux: PATH_MAX and its NUL
-_MAX_HEADER = 1 << 20  # a PAX header with xattrs: the kernel allows 64 KiB for each
 _MAX_ID = 0xFFFFFFFF
 _XATTR = "SCHILY.xattr."
 # All that squashfs has room for; POSIX ACLs (system.*) are none of it.
 _XATTR_SPACES = ("user.", "trusted.", "security.")
-_LONG_HEADERS = (
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-)
 _KINDS = {
     tarfile.DIRTYPE: Kind.DIRECTORY,
     tarfile.REGTYPE: Kind.FILE,
@@ -85,75 +76,11 @@ class Bounds:
             )
 
 
-class _StrictInfo(tarfile.TarInfo):
-    """A header that is wrong is an error; the standard library takes some for the end."""
-
-    @classmethod
-    def fromtarfile(cls, tar: tarfile.TarFile) -> Self:
-        try:
-            return super().fromtarfile(tar)
-        except tarfile.EmptyHeaderError:  # type: ignore[attr-defined]
-            # A layer of no bytes at all is an empty one; tarfile would miss its end marks.
-            raise tarfile.EOFHeaderError("it ends too soon") from None  # type: ignore[attr-defined]
-        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
-            raise tarfile.ReadError(f"{error} at byte {tar.offset} of its tar") from None
-
-    def _proc_member(self, tar: tarfile.TarFile) -> Self:  # the documented hook of tarfile
-        if self.type in _LONG_HEADERS and self.size > _MAX_HEADER:
-            raise tarfile.ReadError(f"a header of {self.size} bytes")
-        try:
-            return cast(Self, super()._proc_member(tar))  # type: ignore[misc]
-        except ValueError:  # a number, or a table of a sparse file, that is none
-            raise tarfile.ReadError(
-                f"a senseless header at byte {self.offset} of its tar"
-            ) from None
-
-
-class Forward:
-    """A stream as a file for tarfile, whose own stream mode copies its buffer at every header."""
-
-    def __init__(self, stream: Readable) -> None:
-        self._buffered = io.BufferedReader(cast(io.RawIOBase, stream), CHUNK)
-        self._position = 0
-
-    def tell(self) -> int:
-        return self._position
-
-    def read(self, size: int = -1, /) -> bytes:
-        data = self._buffered.read(size)
-        self._position += len(data)
-        return data
-
-    def seek(self, position: int) -> None:
-        if position < self._position:
-            raise tarfile.ReadError(f"an entry of a size below zero at byte {self._position}")
-        while self._position < position:
-            if not self.read(min(CHUNK, position - self._position)):
-                raise tarfile.ReadError("unexpected end of data")
-
-
-def members(stream: Readable, bounds: Bounds) -> Iterator[tuple[tarfile.TarInfo, Forward]]:
-    """Each entry of a layer's tar, and the stream that stands at its first byte of data."""
-    forward = Forward(stream)
-    file = cast(IO[bytes], forward)
-    # Names are bytes: by default tarfile reads them in the locale's encoding.
-    with tarfile.open(fileobj=file, mode="r:", tarinfo=_StrictInfo, encoding="utf-8") as tar:
-        member = tar.next()
-        while member is not None:
-            tar.members = []  # type: ignore[attr-defined]  # it would keep every header
-            bounds.admit(member)
-            yield member, forward
-            forward.seek(tar.offset)
-            try:
-                member = _StrictInfo.fromtarfile(tar)
-            except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
-                member = None
-
-
 def _apply(root: Inode, place: int, stream: HashingReader, bounds: Bounds) -> None:
     """Put one layer on top of `root`."""
     fresh = Fresh()
-    for member, _ in members(stream, bounds):
+    for member, _ in members(stream):
+        bounds.admit(member)
         _apply_member(root, place, member, fresh)
 
 
@@ -280,6 +207,9 @@ def split_name(path: str, entry: str) -> list[str]:
     if len(names) > _MAX_DEPTH:
         raise ImageProblem(f"'{entry[:80]}…' is deeper than {_MAX_DEPTH} directories")
     # tar2sqfs writes longer ones without a word, and Linux then cannot list the directory.
-    if any(len(name.encode("utf-8", "surrogateescape")) > _MAX_NAME for name in names):
+    short = len(path) <= _MAX_NAME and path.isascii()
+    if not short and any(
+        len(name.encode("utf-8", "surrogateescape")) > _MAX_NAME for name in names
+    ):
         raise ImageProblem(f"'{entry[:80]}…' has a name of more than {_MAX_NAME} bytes")
     return names

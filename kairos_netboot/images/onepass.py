@@ -21,13 +21,12 @@ from .layers import (
     OPAQUE,
     WHITEOUT,
     Bounds,
-    Forward,
     describe,
     kind_of,
-    members,
     new_inode,
     split_name,
 )
+from .members import Forward, members
 from .merge import END, file_chunks, header, link_header
 from .streams import StoredLayer, verified
 from .tree import Inode, Kind, new_root, walk
@@ -59,7 +58,8 @@ def write_plain(
         with verified(stored, partial(report, stored)) as tar:
             layer = _Layer(merge, place)
             with ahead(tar) as stream:
-                for member, data in members(stream, bounds):
+                for member, data in members(stream):
+                    bounds.admit(member)
                     layer.take(member, data)
             layer.end()
     merge.end()

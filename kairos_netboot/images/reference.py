@@ -200,12 +200,15 @@ def _docker_tag(text: str, tag: str) -> str:
     """`docker save` names images NAME:TAG; NAME alone means its `latest`."""
     if not tag:
         return ""
-    name, _, version = tag.rpartition(":") if ":" in tag.rpartition("/")[2] else (tag, "", "")
-    if not re.fullmatch(r"[A-Za-z0-9./:_-]+", name) or (version and not _TAG.fullmatch(version)):
+    head, slash, last = tag.rpartition("/")
+    last, colon, version = last.partition(":")
+    version = version if colon else DEFAULT_TAG
+    name = head + slash + last
+    if not re.fullmatch(r"[A-Za-z0-9./:_-]+", name) or not _TAG.fullmatch(version):
         raise InvalidValue(
             f"'{tag}' in '{text}' is no NAME:TAG: write docker-archive:FILE[:NAME:TAG]"
         )
-    return f"{name}:{version or DEFAULT_TAG}"
+    return f"{name}:{version}"
 
 
 def _parse_registry(text: str, body: str) -> RegistryReference:

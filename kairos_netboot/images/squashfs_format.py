@@ -25,7 +25,7 @@ _STORED = 0x8000  # set in its length: it is not packed
 _MAX_BLOCKS = 1 << 14  # 128 MiB; 1,000,000 files take half of it
 _MAX_LISTING = 16 << 20  # of one directory: 500,000 names
 _MAX_TARGET = 4096  # Linux: PATH_MAX
-_FAR = 1 << 62  # seeking beyond what fits in 63 bits is an error of another kind
+_FAR = 1 << 40  # file systems refuse to seek beyond some size, each beyond another
 _XZ_MEMORY = 128 << 20
 
 DIRECTORY, FILE, SYMLINK = 1, 2, 3

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,11 @@ import pytest
 from kairos_netboot.errors import ImageProblem
 from kairos_netboot.images.layout import open_archive, open_layout
 from kairos_netboot.images.reference import LocalReference, Scheme
-from kairos_netboot.images.source import resolve
+from kairos_netboot.images.source import Source, resolve
 from kairos_netboot.values import Arch, Digest
 from tests.images_factory import (
     MadeImage,
+    descriptor,
     encoded,
     file,
     image,
@@ -23,6 +25,8 @@ from tests.images_factory import (
     write_layout,
 )
 
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
 ONE, TWO = image([layer([file("one", b"1")])]), image([layer([file("two", b"2")])])
 
 
@@ -150,3 +154,107 @@ def test_a_manifest_in_place_of_an_index_is_refused(tmp_path: Path) -> None:
     (path / "index.json").write_bytes(encoded({"manifests": []}))
     with pytest.raises(ImageProblem):
         digest_in_layout(path)
+
+
+REF_NAME, FULL_NAME = "org.opencontainers.image.ref.name", "io.containerd.image.name"
+
+
+def entry(made: MadeImage, *, kind: str = MANIFEST, **more: object) -> dict[str, object]:
+    return descriptor(made.blobs[made.top], kind) | more
+
+
+def write_entries(directory: Path, *entries: dict[str, object], extra: bytes = b"") -> Path:
+    """A layout of ONE and TWO with an index.json of one's own; `extra` is one more blob."""
+    write_layout(directory, {"": ONE, "two": TWO})
+    (directory / "blobs/sha256" / Digest.of(extra).hex).write_bytes(extra)
+    (directory / "index.json").write_bytes(encoded({"manifests": list(entries)}))
+    return directory
+
+
+@pytest.mark.parametrize("key", [REF_NAME, FULL_NAME])
+@pytest.mark.parametrize("wanted", ["", "v1", "docker.io/library/one:v1", "one:v1"])
+def test_full_names_that_some_tools_write_are_known_by_their_tags(
+    tmp_path: Path, key: str, wanted: str
+) -> None:
+    named = entry(ONE, annotations={key: "docker.io/library/one:v1"})
+    assert digest_in_layout(write_entries(tmp_path, named), wanted) == ONE.top
+
+
+def test_the_same_tag_of_two_names_is_not_guessed(tmp_path: Path) -> None:
+    both = [
+        entry(made, annotations={REF_NAME: "v1", FULL_NAME: f"quay.io/{name}:v1"})
+        for name, made in (("one", ONE), ("two", TWO))
+    ]
+    with pytest.raises(ImageProblem, match=r"several images: add one of :quay.io/one:v1, :quay"):
+        digest_in_layout(write_entries(tmp_path, *both), "v1")
+    assert digest_in_layout(tmp_path, "quay.io/two:v1") == TWO.top
+
+
+def test_a_registrys_port_is_no_tag(tmp_path: Path) -> None:
+    named = entry(ONE, annotations={FULL_NAME: "localhost:5000/one:v1"})
+    assert digest_in_layout(write_entries(tmp_path, named), "v1") == ONE.top
+
+
+def test_signatures_beside_the_only_image_are_no_images(tmp_path: Path) -> None:
+    signature = entry(TWO, annotations={REF_NAME: f"sha256-{ONE.top.hex}.sig"})
+    assert digest_in_layout(write_entries(tmp_path, signature, entry(ONE))) == ONE.top
+    attached = entry(TWO, artifactType="application/vnd.dev.cosign.artifact.sig.v1+json")
+    assert digest_in_layout(write_entries(tmp_path, attached, entry(ONE))) == ONE.top
+
+
+def source_in(directory: Path) -> Source:
+    return open_layout(LocalReference(scheme=Scheme.LAYOUT, path=directory))
+
+
+def test_a_manifest_is_found_by_its_tag(tmp_path: Path) -> None:
+    source = source_in(write_layout(tmp_path, {"v1": ONE, "sha256-ab.sig": TWO}))
+    assert source.tagged("sha256-ab.sig") == TWO.blobs[TWO.top]
+    assert source.tagged("none") is None
+
+
+def attached_to(subject: Digest, kind: str = "text/note") -> bytes:
+    return encoded(
+        {
+            "mediaType": MANIFEST,
+            "artifactType": kind,
+            "config": descriptor(b"{}", "application/vnd.oci.empty.v1+json"),
+            "layers": [descriptor(b"x", "text/plain")],
+            "subject": {"mediaType": MANIFEST, "digest": subject, "size": 1},
+            "annotations": {"note": "hello"},
+        }
+    )
+
+
+def test_what_is_attached_to_an_image_is_found_by_its_subject(tmp_path: Path) -> None:
+    note = attached_to(ONE.top)
+    source = source_in(
+        write_entries(tmp_path, entry(ONE), descriptor(note, MANIFEST), entry(TWO), extra=note)
+    )
+    (found,) = source.referrers(ONE.top)
+    assert (found.digest, found.artifact_type) == (Digest.of(note), "text/note")
+    assert found.annotations == {"note": "hello"}
+    assert source.referrers(TWO.top) == ()
+
+
+def test_what_is_attached_to_an_image_is_found_by_the_tag_that_stands_in(tmp_path: Path) -> None:
+    note = attached_to(ONE.top)
+    listing = encoded({"mediaType": INDEX, "manifests": [descriptor(note, MANIFEST)]})
+    tag = {REF_NAME: f"sha256-{ONE.top.hex}"}
+    listed = descriptor(listing, INDEX) | {"annotations": tag}
+    source = source_in(write_entries(tmp_path, entry(ONE), listed, extra=listing))
+    assert [one.digest for one in source.referrers(ONE.top)] == [Digest.of(note)]
+
+
+def test_manifests_that_a_copy_lacks_do_not_hide_what_is_attached(tmp_path: Path) -> None:
+    note = attached_to(ONE.top)
+    lacking = descriptor(b"not copied", MANIFEST)
+    made = write_entries(tmp_path, lacking, descriptor(note, MANIFEST), extra=note)
+    assert len(source_in(made).referrers(ONE.top)) == 1
+
+
+def test_a_blob_that_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    write_layout(tmp_path, {"": ONE})
+    (tmp_path / "index.json").unlink()
+    os.mkfifo(tmp_path / "index.json")
+    with pytest.raises(ImageProblem, match=r"its index\.json is no file"):
+        digest_in_layout(tmp_path)

@@ -8,9 +8,12 @@ from hypothesis import strategies as st
 
 from kairos_netboot.errors import InvalidValue
 from kairos_netboot.images.reference import (
+    FilesReference,
+    IsoReference,
     LocalReference,
     RegistryReference,
     Scheme,
+    anchored,
     default_name,
     parse,
 )
@@ -67,8 +70,67 @@ def test_a_layout_is_a_directory_and_perhaps_a_tag() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "tag"),
+    [
+        ("docker-archive:/srv/a.tar", ""),
+        ("docker-archive:/srv/a.tar:kairos:v4", "kairos:v4"),
+        ("docker-archive:/srv/a.tar:kairos", "kairos:latest"),
+        ("docker-archive:/srv/a.tar:localhost:5000/x/y", "localhost:5000/x/y:latest"),
+        ("docker-archive:/srv/a.tar:quay.io/x/y:v4", "quay.io/x/y:v4"),
+    ],
+)
+def test_a_docker_archive_holds_images_by_name_and_tag(text: str, tag: str) -> None:
+    path = Path("/srv/a.tar")
+    assert parse(text) == LocalReference(scheme=Scheme.DOCKER_ARCHIVE, path=path, tag=tag)
+
+
+def test_a_root_file_system_is_a_directory_colons_and_all() -> None:
+    assert parse("dir:/srv/root:fs") == LocalReference(
+        scheme=Scheme.DIRECTORY, path=Path("/srv/root:fs")
+    )
+
+
+@pytest.mark.parametrize("place", ["/srv/kairos.iso", "https://x.io:8443/a/kairos.iso?b=c,d"])
+def test_an_iso_is_a_file_or_a_url(place: str) -> None:
+    assert parse(f"iso:{place}") == IsoReference(place=place)
+
+
+def test_boot_files_are_named_one_by_one_in_any_order() -> None:
+    found = parse("files:rootfs=https://x.io/r,kernel=boot/k,initrd=/i")
+    assert found == FilesReference(kernel="boot/k", initrd="/i", rootfs="https://x.io/r")
+    assert str(found) == "files:kernel=boot/k,initrd=/i,rootfs=https://x.io/r"
+
+
+def test_paths_count_from_the_folder_they_are_written_in() -> None:
+    folder = Path("/etc/site")
+    files = parse("files:kernel=k,initrd=/i,rootfs=https://x.io/r")
+    assert str(anchored(files, folder)) == (
+        "files:kernel=/etc/site/k,initrd=/i,rootfs=https://x.io/r"
+    )
+    for written, found in [
+        ("oci:images:v4", "oci:/etc/site/images:v4"),
+        ("dir:/rootfs", "dir:/rootfs"),
+        ("iso:a.iso", "iso:/etc/site/a.iso"),
+        ("iso:http://x.io/a.iso", "iso:http://x.io/a.iso"),
+        ("quay.io/a/b:c", "quay.io/a/b:c"),
+    ]:
+        assert str(anchored(parse(written), folder)) == found
+
+
+@pytest.mark.parametrize(
     "text",
     [
+        "docker-archive:/a.tar:UPPER CASE",
+        "docker-archive:/a.tar:x:y:",
+        "dir:",
+        "iso:",
+        "iso:ftp://x.io/a.iso",
+        "iso:https://x.io",
+        "files:kernel=a,initrd=b",
+        "files:kernel=a,initrd=b,rootfs=",
+        "files:kernel=a,initrd=b,rootfs=c,more=d",
+        "files:kernel=a,kernel=b,initrd=b,rootfs=c",
+        "files:kernel=a,initrd=b,root=c",
         "",
         ":",
         "oci:",
@@ -100,7 +162,7 @@ def test_any_text_is_a_reference_or_an_invalid_value(text: str) -> None:
         reference = parse(text)
     except InvalidValue:
         return
-    if isinstance(reference, RegistryReference):
+    if isinstance(reference, RegistryReference | LocalReference):
         assert parse(str(reference)) == reference
 
 
@@ -111,6 +173,10 @@ def test_any_text_is_a_reference_or_an_invalid_value(text: str) -> None:
         ("oci-archive:/srv/Kairos Debian.oci.tar", "kairos-debian"),
         ("oci:/srv/kairos/", "kairos"),
         ("oci:/", "image"),
+        ("docker-archive:/srv/kairos.docker.tar:x:y", "kairos"),
+        ("dir:/srv/rootfs", "rootfs"),
+        ("iso:https://x.io/kairos-v4.iso?token=a/b", "kairos-v4"),
+        ("files:kernel=k,initrd=i,rootfs=/srv/debian.squashfs", "debian"),
     ],
 )
 def test_an_image_is_named_after_the_last_word_of_its_source(text: str, name: str) -> None:
