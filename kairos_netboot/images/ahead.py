@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _CHUNKS = 8
-_PATIENCE = 2.0  # seconds
+_PATIENCE = 1.0  # seconds
 
 
 class _Queued(io.RawIOBase):

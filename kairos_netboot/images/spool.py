@@ -9,6 +9,7 @@ import hashlib
 import io
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self, TypeAlias, cast
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _AT_ONCE = 3  # as Docker: more connections gain nothing, and registries count them
-_PATIENCE = 2.0  # seconds that a fetch which is given up may take to notice
+_PATIENCE = 1.0  # seconds that fetches which are given up may take to notice
 
 Fetch: TypeAlias = Callable[[Descriptor], Iterator[bytes]]
 
@@ -58,7 +59,7 @@ class Arrival:
                 if size > self.descriptor.size:
                     break
                 sha256.update(chunk)
-                file.write(chunk)
+                _write_all(file, chunk)
                 self._arrived(min(size, self.descriptor.size - 1))
                 report(size)
         found = Blob(digest=Digest("sha256:" + sha256.hexdigest()), size=size)
@@ -76,13 +77,18 @@ class Arrival:
                 self._ended, self._error = True, error
             self._news.notify_all()
 
-    def wait(self, position: int) -> int:
+    def wait(self, position: int, given_up: threading.Event) -> int:
         """How much is here, as soon as it is more than `position`, or all of it."""
         with self._news:
-            self._news.wait_for(lambda: self._here > position or self._ended)
+            self._news.wait_for(lambda: self._here > position or self._ended or given_up.is_set())
             if self._error is not None and self._here <= position:
                 raise _again(self._error)
             return self._here
+
+    def wake(self) -> None:
+        """Have all who wait look again."""
+        with self._news:
+            self._news.notify_all()
 
     def finish(self) -> Blob:
         """Wait for the whole blob; raises what went wrong."""
@@ -100,6 +106,13 @@ def _again(error: BaseException) -> BaseException:
     return ImageProblem(f"the download ended by {error!r}")
 
 
+def _write_all(file: BinaryIO, chunk: bytes) -> None:
+    """A file without a buffer may take less than it is given, as on a disk that is nearly full."""
+    left = memoryview(chunk)
+    while left:
+        left = left[file.write(left) :]
+
+
 class _Following(io.RawIOBase):
     """Reads a file that is still being written, and waits for more of it."""
 
@@ -108,12 +121,13 @@ class _Following(io.RawIOBase):
         self._arrival = arrival
         self._position = 0
         self._file: BinaryIO | None = None
+        self._given_up = threading.Event()
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        here = self._arrival.wait(self._position)
+        here = self._arrival.wait(self._position, self._given_up)
         view = memoryview(buffer)[: here - self._position]
         if self._file is None:
             self._file = self._arrival.path.open("rb", buffering=0)
@@ -121,9 +135,25 @@ class _Following(io.RawIOBase):
         self._position += count
         return count
 
+    def give_up(self) -> None:
+        """Wait no more: what is not here by now is the end."""
+        self._given_up.set()
+        self._arrival.wake()
+
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
+        super().close()
+
+
+class _Reader(io.BufferedReader):
+    def __init__(self, following: _Following) -> None:
+        super().__init__(following, CHUNK)
+        self._following = following
+
+    def close(self) -> None:
+        # Another thread may be in read(), and hold the lock that close() takes.
+        self._following.give_up()
         super().close()
 
 
@@ -157,8 +187,7 @@ class Spool:
 
     def open(self, descriptor: Descriptor) -> BinaryIO:
         """The blob's bytes as they arrive."""
-        following = _Following(self._arrivals[descriptor.digest])
-        return cast(BinaryIO, io.BufferedReader(following, CHUNK))
+        return cast(BinaryIO, _Reader(_Following(self._arrivals[descriptor.digest])))
 
     def finish(self) -> Mapping[Path, Blob]:
         """Wait for all; the files and what they are. Raises what went wrong first."""
@@ -176,8 +205,9 @@ class Spool:
         self._given_up.set()
         for _thread in self._threads:
             self._waiting.put(None)
+        until = time.monotonic() + _PATIENCE
         for thread in self._threads:
-            thread.join(_PATIENCE)
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _work(self) -> None:
         while (arrival := self._waiting.get()) is not None and not self._given_up.is_set():

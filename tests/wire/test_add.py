@@ -441,12 +441,15 @@ def test_a_registry_that_lies_changes_nothing(
 # --- builders ---
 
 
-@pytest.fixture
-def only_mksquashfs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    needs("mksquashfs")
+@contextmanager
+def only(builder: str, tmp_path: Path) -> Iterator[None]:
+    """No other program can be found."""
+    needs(builder)
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/mksquashfs").symlink_to(str(shutil.which("mksquashfs")))
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    (tmp_path / "bin" / builder).symlink_to(str(shutil.which(builder)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path / "bin"))
+        yield
 
 
 LINKED = image([BASE, layer([hardlink("./boot/same", "./boot/initrd")])])
@@ -454,12 +457,11 @@ LINKED = image([BASE, layer([hardlink("./boot/same", "./boot/initrd")])])
 
 @pytest.mark.parametrize("made", [ONE, LINKED], ids=["plain", "with links into lower layers"])
 def test_mksquashfs_alone_makes_the_same_image(
-    tmp_path: Path, store: Store, made: MadeImage, request: pytest.FixtureRequest
+    tmp_path: Path, store: Store, made: MadeImage
 ) -> None:
     with fake_registry(Shop(made)) as host:
         best = add(store, source(f"{host}/os:v"))
-        request.getfixturevalue("only_mksquashfs")
-        with closing(Store(tmp_path / "other")) as other:
+        with closing(Store(tmp_path / "other")) as other, only("mksquashfs", tmp_path):
             found = add(other, source(f"{host}/os:v"))
             assert other.is_whole(found)
     assert found.files.rootfs != best.files.rootfs
@@ -492,10 +494,13 @@ LARGE = image([BASE, with_big_file(2, 8_000_000)])
 def small_store(tmp_path: Path) -> Iterator[Store]:
     """With an image in service."""
     needs("tar2sqfs")
-    with small_disk(tmp_path / "disk", megabytes=64) as disk:
-        with closing(Store(disk / "state")) as opened, fake_registry(Shop(ONE)) as host:
-            add(opened, source(f"{host}/os:v"))
-            yield opened
+    with (
+        small_disk(tmp_path / "disk", megabytes=64) as disk,
+        closing(Store(disk / "state")) as opened,
+        fake_registry(Shop(ONE)) as host,
+    ):
+        add(opened, source(f"{host}/os:v"))
+        yield opened
 
 
 def test_what_will_not_fit_is_not_begun(tmp_path: Path) -> None:
@@ -530,18 +535,16 @@ def test_a_disk_that_fills_up_under_a_download_leaves_the_store_as_it_was(
     with fake_registry(Shop(LARGE)) as host:
         with ExitStack() as stack, unchanged(small_store):
             tell = filling_up(small_store, "fetch", stack)
-            with pytest.raises(StoreProblem, match="No space left on device: .*images gc"):
+            with pytest.raises(StoreProblem, match=r"No space left on device: .*images gc"):
                 add(small_store, source(f"{host}/os:v"), tell)
         add(small_store, source(f"{host}/os:v"))  # there is room again
 
 
 @pytest.mark.parametrize("builder", ["tar2sqfs", "mksquashfs"])
 def test_a_disk_that_fills_up_under_the_squashfs_leaves_the_store_as_it_was(
-    small_store: Store, builder: str, request: pytest.FixtureRequest
+    tmp_path: Path, small_store: Store, builder: str
 ) -> None:
-    if builder == "mksquashfs":
-        request.getfixturevalue("only_mksquashfs")
-    with fake_registry(Shop(ONE)) as host:  # its layers are here
+    with fake_registry(Shop(ONE)) as host, only(builder, tmp_path):  # its layers are here
         again = source(f"{host}/os:v", compression=Compression.GZIP)
         with ExitStack() as stack, unchanged(small_store):
             tell = filling_up(small_store, "read", stack)

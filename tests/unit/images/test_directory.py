@@ -199,15 +199,6 @@ def test_a_file_that_grows_while_it_is_read_is_named(tmp_path: Path) -> None:
         write_directory(directory, io.BytesIO(), append)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-@pytest.mark.parametrize("path", ["secret/file", "secret"])
-def test_what_this_user_may_not_read_asks_for_root(tmp_path: Path, path: str) -> None:
-    plant(tmp_path, {"secret/file": "x"})
-    (tmp_path / path).chmod(0)
-    with pytest.raises(ImageProblem, match=f"/{path}.* cannot be read by this user: run it as"):
-        tar_of(read(tmp_path))
-
-
 def test_what_is_no_directory_is_told(tmp_path: Path) -> None:
     for path in (tmp_path / "none", plant(tmp_path, {"file": ""}) / "file"):
         with pytest.raises(ImageProblem, match="no such directory: write dir:ROOTFS"):
