@@ -83,6 +83,7 @@ class ImageSource:
     insecure: bool = False  # plain HTTP to its registry
     compression: Compression = Compression.AUTO
     verify_key: str = ""  # the public key, as PEM, that must have signed it; empty: not asked
+    ca: str = ""  # the authority of its host's certificate, a PEM file; empty: as the site says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +107,7 @@ class Image:
     facts: ImageFacts
     files: BootFiles
     content: Content | None = None
+    imported: bool = False  # out of a bundle: nothing here proves that its files are its image's
 
     def blobs(self) -> Iterator[Blob]:
         """All that has to be kept for it."""

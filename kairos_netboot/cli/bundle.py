@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -13,14 +14,19 @@ import typer
 from ..boot.site import Image, Site
 from ..config.resources import load_recipes
 from ..config.sitefile import load_site, load_with_files
-from ..errors import ImageProblem, InvalidValue, StoreProblem, UnknownName
-from ..images.bundle import Bundle, export_bundle, import_images, open_bundle
+from ..errors import ImageProblem, InvalidValue, SiteMistake, UnknownName
+from ..images.bundle import BUNDLE_TAG, export_bundle, site_path
 from ..images.signature import load_public_key
+from ..images.unbundle import Bundle, open_bundle, take_blobs
 from ..store.store import Store
+from ..values import printable
 from .app import Common, opened, say
+from .folder import in_place, refuse_other_file, refuse_others, unpacked
 from .keys import read_public_key, signer
 from .progress import progress
 from .site import check_documents
+
+_MAX_SAID = 600
 
 app = typer.Typer(help="A site with all its images in one file.", no_args_is_help=True)
 
@@ -36,9 +42,10 @@ def export(
 ) -> None:
     """Put a site, its templates and its images into one OCI archive."""
     common: Common = context.obj
+    refuse_other_file(file)
     site, texts = load_with_files(site_file, load_recipes().recipes)
     check_documents(site)
-    sign = signer(sign_key, file.name) if sign_key else None
+    sign = signer(sign_key, BUNDLE_TAG) if sign_key else None
     with opened(common.state) as store:
         images = _images(site, store)
         with store.blobs.guard(), progress() as tell:
@@ -47,12 +54,15 @@ def export(
 
 
 def _images(site: Site, store: Store) -> list[Image]:
+    """Those of the site, from where it says, with all their files."""
     known = store.fleet().images
-    missing = [name for name in site.images if name not in known]
-    if missing:
-        raise UnknownName(
-            f"image '{missing[0]}' is not here yet: `kairos-netboot apply` the site file first"
-        )
+    for name, source in site.images.items():
+        image = known.get(name)
+        if image is None or image.source != source or not store.is_whole(image):
+            raise UnknownName(
+                f"image '{name}' is not here as the site file has it: "
+                "`kairos-netboot apply` the site file first"
+            )
     return [known[name] for name in site.images]
 
 
@@ -74,41 +84,70 @@ def import_(
     key = None
     if verify_key is not None:
         key = load_public_key(read_public_key(verify_key), str(verify_key))
-    if to is not None and to.exists() and any(to.iterdir()):
-        raise InvalidValue(f"{to} is not empty: name a new folder, or leave --to out")
     folder = (to or common.state / "site").absolute()
-    with opened(common.state) as store:
-        try:
-            bundle = open_bundle(file, key)
-            site = _take_over(bundle, folder, store)
-        except ImageProblem as problem:
-            raise ImageProblem(f"{file}: {problem}", details=problem.details) from None
-        lines = store.apply(site, datetime.now(UTC))
+    with _naming(file):
+        bundle = open_bundle(file, key)
+        if to is not None:
+            refuse_others(folder, bundle.site)
+        with opened(common.state) as store, store.blobs.guard():
+            lines = _take_over(bundle, folder, store, signed=key is not None)
     say(f"bundle {file}: {len(bundle.images)} images; the site is in {folder}")
     for line in lines or ["nothing to change"]:
         say(line)
 
 
-def _take_over(bundle: Bundle, folder: Path, store: Store) -> Site:
-    """The site's folder is replaced only when its site file and all images are good."""
-    recipes = load_recipes().recipes
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as name:
-            fresh = Path(name) / "site"
-            for path, data in bundle.site.items():
-                (fresh / path).parent.mkdir(parents=True, exist_ok=True)
-                (fresh / path).write_bytes(data)
-            check_documents(load_site(fresh / bundle.first, recipes))
-            with progress() as tell:
-                import_images(bundle, store, tell)
-            if folder.exists():
-                folder.rename(Path(name) / "former")
-            fresh.rename(folder)
-    except OSError as error:
-        raise StoreProblem(f"cannot write {folder}: {error.strerror or error}") from error
-    site = load_site(folder / bundle.first, recipes)
-    for image in bundle.images:
-        # From where this site file says, so that `apply` finds them here.
-        store.add_image(replace(image, source=site.images.get(image.name, image.source)))
+        yield
+    except ImageProblem as problem:
+        said = printable(str(problem), _MAX_SAID)
+        raise ImageProblem(f"{file}: {said}", details=problem.details) from None
+
+
+def _take_over(bundle: Bundle, folder: Path, store: Store, *, signed: bool) -> list[str]:
+    """What changed. The site's folder is replaced only when all that can fail is done."""
+    recipes = load_recipes().recipes
+    with unpacked(bundle.site, folder) as fresh:
+        wanted = _check_site(bundle, fresh)
+        if not signed:
+            _refuse_unsigned(wanted, store)
+        with progress() as tell:
+            take_blobs(bundle, store.blobs, tell)
+        with in_place(fresh, folder):
+            site = load_site(folder / bundle.first, recipes)
+            for image in bundle.images:
+                source = site.images[image.name]
+                store.add_image(replace(image, source=source, imported=True))
+            return store.apply(site, datetime.now(UTC))
+
+
+def _refuse_unsigned(site: Site, store: Store) -> None:
+    """What a key is asked for, in the bundle or here, comes in by a signature only."""
+    known = store.fleet().images
+    asked = [name for name, source in site.images.items() if source.verify_key]
+    asked += [name for name in site.images if name in known and known[name].source.verify_key]
+    if asked:
+        raise InvalidValue(
+            f"image '{asked[0]}' must be signed (verify:): say with --verify-key whose bundle"
+            " this is"
+        )
+
+
+def _check_site(bundle: Bundle, folder: Path) -> Site:
+    """It must be whole: good documents, all its images, and no files but its own."""
+    try:
+        site, texts = load_with_files(folder / bundle.first, load_recipes().recipes)
+        foreign = [name for name in texts if site_path(name) not in bundle.site]
+        if foreign:
+            raise ImageProblem(f"its site names {foreign[0]}, which is not in it: do not use it")
+        check_documents(site)
+    except SiteMistake as mistake:
+        lines = str(mistake).replace(f"{folder}/", "").splitlines()
+        raise ImageProblem(f"its site is not good: {lines[0]}", details="\n".join(lines)) from None
+    images = {image.name: image.facts.arch for image in bundle.images}
+    named = {name: source.arch for name, source in site.images.items()}
+    if images != named:
+        odd = min(name for name, _ in images.items() ^ named.items())
+        raise ImageProblem(f"its images and its site file differ in '{odd}': export it again")
     return site

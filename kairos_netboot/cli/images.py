@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..boot.site import Compression, Image, ImageSource, RegistryHost
+from ..boot.site import Compression, Image, ImageSource
 from ..errors import ImageProblem, InvalidValue, NetbootError, UnknownName
-from ..images.pull import add_image
-from ..images.reference import Reference, RegistryReference, default_name, parse
+from ..images.pull import add_image, with_authority
+from ..images.reference import (
+    RegistryReference,
+    anchored,
+    check_name,
+    default_name,
+    parse,
+    shown,
+)
 from ..store.store import Store
 from ..values import Arch, Blob
 from .app import Common, columns, opened, say
@@ -67,27 +74,22 @@ def add(
 ) -> None:
     """Take kernel, initrd and root filesystem out of an image."""
     common: Common = context.obj
-    parsed = parse(reference)
+    parsed = anchored(parse(reference), Path.cwd())
+    is_registry = isinstance(parsed, RegistryReference)
+    if ca is not None and not is_registry and "https://" not in reference:
+        raise InvalidValue("--ca is for registries and https:// addresses: leave it out")
     source = ImageSource(
-        name=name or default_name(parsed),
-        reference=reference,
+        name=check_name(name or default_name(parsed)),
+        reference=reference if is_registry else str(parsed),
         arch=platform,
         insecure=insecure,
         compression=compression,
         verify_key=read_public_key(verify_key) if verify_key else "",
+        ca=str(ca.absolute()) if ca else "",
     )
     with opened(common.state) as store, progress() as tell:
-        image = add_image(source, store, _hosts(store, parsed, ca), tell)
+        image = add_image(source, store, store.registries(), tell)
     say(f"image {image.name}: {_summary(image)}")
-
-
-def _hosts(store: Store, reference: Reference, ca: Path | None) -> dict[str, RegistryHost]:
-    """The registries as the site file has them, with the authority that was named here."""
-    hosts = store.registries()
-    if ca is not None and isinstance(reference, RegistryReference):
-        known = hosts.get(reference.host) or RegistryHost(host=reference.host)
-        hosts[reference.host] = replace(known, ca=str(ca.absolute()))
-    return hosts
 
 
 def _summary(image: Image) -> str:
@@ -112,7 +114,7 @@ def list_(context: typer.Context) -> None:
     rows = [("NAME", "VERSION", "ARCH", "KERNEL", "SOURCE")]
     for image in images.values():
         version, kernel = image.facts.version or "-", image.facts.kernel_version or "-"
-        rows.append((image.name, version, image.facts.arch, kernel, image.source.reference))
+        rows.append((image.name, version, image.facts.arch, kernel, shown(image.source.reference)))
     for line in columns(rows):
         say(line)
 
@@ -125,8 +127,8 @@ def show(context: typer.Context, name: Name) -> None:
         image = _image(store, name)
         former = store.former_images().get(name)
     source = image.source
-    rows = [("name", name), ("source", source.reference), ("digest", image.digest)]
-    rows.append(("signature", "required" if source.verify_key else "not asked for"))
+    rows = [("name", name), ("source", shown(source.reference)), ("digest", image.digest)]
+    rows.append(("signature", _signature(image)))
     for fact in fields(image.facts):
         value = getattr(image.facts, fact.name)
         rows.append((fact.name.replace("_", " "), "-" if value in ("", None) else str(value)))
@@ -136,6 +138,12 @@ def show(context: typer.Context, name: Name) -> None:
     rows += [("layers", layers), ("former", former.digest if former else "-")]
     for line in columns(rows):
         say(line)
+
+
+def _signature(image: Image) -> str:
+    if image.imported:
+        return "its bundle's"
+    return "checked with a key" if image.source.verify_key else "not asked for"
 
 
 def _image(store: Store, name: str) -> Image:
@@ -238,7 +246,8 @@ def publish(
     target = registry_reference(reference)
     key = read_private_key(sign_key) if sign_key else None
     with opened(common.state) as store, store.blobs.guard(), progress() as tell:
-        image, hosts = _image(store, name), _hosts(store, target, ca)
+        image = _image(store, name)
+        hosts = with_authority(store.registries(), target, str(ca.absolute()) if ca else "")
         digest = publish_image(
             image, target, store.blobs, hosts=hosts, insecure=insecure, key=key, tell=tell
         )

@@ -24,10 +24,10 @@ def read_private_key(path: Path) -> PrivateKey:
     return load_private_key(_read(path), str(path), password.encode() if password else None)
 
 
-def signer(path: Path, name: str) -> Callable[[bytes], Sealed]:
-    """What signs a manifest as `name`."""
+def signer(path: Path, name: str) -> Callable[[Digest], Sealed]:
+    """What signs the manifest of a digest as `name`."""
     key = read_private_key(path)
-    return lambda manifest: sign(name, Digest.of(manifest), key)
+    return lambda digest: sign(name, digest, key)
 
 
 def _read(path: Path) -> bytes:

@@ -25,7 +25,7 @@ def progress() -> Iterator[Tell]:
 
 def _bars() -> Bars:
     return Bars(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),

@@ -10,7 +10,6 @@ from ..boot.site import Image, ImageFacts
 from ..errors import ImageProblem
 from ..values import Arch, Blob, Digest, printable
 from .manifest import MANIFEST_TYPES, Descriptor, Manifest
-from .reference import RegistryReference, parse
 
 ARTIFACT_TYPE = "application/vnd.kairos-netboot.boot-files.v1"
 FACTS_TYPE = "application/vnd.kairos-netboot.facts.v1+json"
@@ -19,8 +18,7 @@ _PART_TYPES = {
     "initrd": "application/vnd.kairos-netboot.initrd.v1",
     "rootfs": "application/vnd.kairos-netboot.rootfs.v1.squashfs",
 }
-# OCI's own names for where something comes from, and ours for the facts.
-_BASE_NAME = "org.opencontainers.image.base.name"
+# OCI's own name for what something is made of, and ours for the facts.
 _BASE_DIGEST = "org.opencontainers.image.base.digest"
 _TITLE = "org.opencontainers.image.title"
 _FACT = "io.kairos.netboot."
@@ -46,7 +44,7 @@ class Packed:
 
 
 def pack(image: Image) -> Packed:
-    """The same image gives the same bytes."""
+    """The same image gives the same bytes, whatever it is called, and wherever it came from."""
     facts = {**_facts(image.facts), "made_of": image.facts.made_of or image.digest}
     config = _encoded(facts)
     document = {
@@ -58,7 +56,7 @@ def pack(image: Image) -> Packed:
             _descriptor(kind, getattr(image.files, part)) | {"annotations": {_TITLE: part}}
             for part, kind in _PART_TYPES.items()
         ],
-        "annotations": _annotations(image, facts),
+        "annotations": _annotations(facts),
     }
     return Packed(manifest=_encoded(document), config=config)
 
@@ -83,20 +81,22 @@ def _facts(facts: ImageFacts) -> dict[str, object]:
     return {key: value for key, value in asdict(facts).items() if value not in ("", None)}
 
 
-def _annotations(image: Image, facts: Mapping[str, object]) -> dict[str, str]:
-    """For people and `skopeo inspect`; a path on the builder's own disk is nobody's business."""
-    source = parse(image.source.reference)
-    base = {_BASE_DIGEST: str(facts["made_of"])}
-    if isinstance(source, RegistryReference) and not image.facts.made_of:
-        base[_BASE_NAME] = str(source)
-    return base | {_FACT + key.replace("_", "-"): str(value) for key, value in facts.items()}
+def _annotations(facts: Mapping[str, object]) -> dict[str, str]:
+    """For people, who see them with `skopeo inspect --raw`; `add` reads the config."""
+    told = {_FACT + key.replace("_", "-"): _told(value) for key, value in facts.items()}
+    return {_BASE_DIGEST: str(facts["made_of"])} | told
+
+
+def _told(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _parse_facts(config: bytes) -> ImageFacts:
     try:
         document = json.loads(config)
         stub = document.get("efi_stub")
-        texts = {key: printable(str(document.get(key, ""))) for key in _TEXTS}
+        texts = {key: printable(document.get(key, "")) for key in _TEXTS}
+        Digest(texts["made_of"])
         return ImageFacts(
             arch=Arch(document["arch"]), efi_stub=stub if isinstance(stub, bool) else None, **texts
         )

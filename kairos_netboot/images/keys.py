@@ -5,6 +5,7 @@ cryptography is imported where it is used: that takes 50 ms, and most commands s
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..errors import InvalidValue
@@ -104,3 +105,11 @@ def _refuse_other_pem(pem: bytes, what: str) -> None:
         )
     if b"PRIVATE KEY-----" not in pem and b"PUBLIC KEY-----" in pem:
         raise InvalidValue(f"{what} is a public key: signing takes the private one")
+
+
+def check_authority(pem: str, what: str) -> None:
+    """Raise InvalidValue unless these are certificates that others can be checked with."""
+    try:
+        ssl.create_default_context(cadata=pem)
+    except (ssl.SSLError, ValueError):
+        raise InvalidValue(f"{what} holds no certificate: write a PEM file") from None

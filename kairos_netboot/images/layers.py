@@ -10,18 +10,20 @@ from typing import cast
 from ..errors import ImageProblem
 from .members import members
 from .streams import MAX_UNPACKED, HashingReader, StoredLayer, verified
-from .tree import Fresh, Inode, Kind, find, make_directories, new_root, prune
+from .tree import NO_CHILDREN, Fresh, Inode, Kind, find, make_directories, new_root, prune
 
 # OCI image specification, "Whiteouts". Names that begin with two marks are AUFS's own files.
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
 
-MAX_ENTRIES = 1_000_000
-MAX_WORDS = 256 << 20  # a Kairos image of 40,000 files has 4 MiB
+MAX_ENTRIES = 200_000
+MAX_WORDS = 48 << 20  # a Kairos image of 40,000 files has 4 MiB
+_ATTRIBUTE, _PIECE = 256, 128  # what an attribute, or a sparse file's piece, takes of them
 _MAX_DEPTH = 255  # no path of 4096 bytes that a person made is deeper
 _MAX_NAME = 255  # Linux: NAME_MAX
 _MAX_TARGET = 4095  # Linux: PATH_MAX and its NUL
 _MAX_ID = 0xFFFFFFFF
+_MODES = tuple(range(0o10000))  # each number once in memory
 _XATTR = "SCHILY.xattr."
 # All that squashfs has room for; POSIX ACLs (system.*) are none of it.
 _XATTR_SPACES = ("user.", "trusted.", "security.")
@@ -45,8 +47,9 @@ def index_layers(
     """The merged tree of all layers, every digest checked; or ImageProblem."""
     root, bounds = new_root(), Bounds()
     for place, stored in enumerate(layers):
-        with verified(stored, partial(report, stored)) as tar:
+        with verified(stored, partial(report, stored), bounds.beside) as tar:
             _apply(root, place, tar, bounds)
+        bounds.end_layer(tar.count)
     return root
 
 
@@ -54,14 +57,18 @@ class Bounds:
     """What all layers of an image may hold together: no image takes all memory, or all night."""
 
     def __init__(self) -> None:
-        self._entries = self._size = self._words = 0
+        self.beside = 0  # bytes that the tars of former layers hold beside their files
+        self._entries = self._size = self._former_size = self._words = 0
 
     def admit(self, member: tarfile.TarInfo) -> None:
         """Count an entry; raises ImageProblem for the one that is too much."""
         self._entries += 1
         self._size += max(0, member.size)  # of a sparse file: with its holes
-        self._words += len(member.name) + len(member.linkname)
-        self._words += sum(len(key) + len(text) for key, text in member.pax_headers.items())
+        self._words += _weight(member.name) + _weight(member.linkname)
+        if member.pax_headers:
+            self._words += sum(_ATTRIBUTE + _weight(text) for text in member.pax_headers.values())
+        if member.sparse:
+            self._words += _PIECE * len(member.sparse)
         if self._entries > MAX_ENTRIES:
             raise ImageProblem(f"more than {MAX_ENTRIES} entries: not an image to boot")
         if self._size > MAX_UNPACKED:
@@ -74,6 +81,16 @@ class Bounds:
                 f"with '{member.name}' it has more than {MAX_WORDS >> 20} MiB of names, links and"
                 " attributes: not an image to boot"
             )
+
+    def end_layer(self, unpacked: int) -> None:
+        """Count what is no file: headers, padding, whatever follows the end of the tar."""
+        self.beside += max(0, unpacked - (self._size - self._former_size))
+        self._former_size = self._size
+
+
+def _weight(text: str) -> int:
+    """Its bytes in memory: Python makes all characters as wide as the widest."""
+    return len(text) if text.isascii() else 4 * len(text)
 
 
 def _apply(root: Inode, place: int, stream: HashingReader, bounds: Bounds) -> None:
@@ -148,7 +165,8 @@ def _link_target(root: Inode, member: tarfile.TarInfo) -> Inode:
 
 
 def new_inode(kind: Kind, place: int, member: tarfile.TarInfo) -> Inode:
-    inode = Inode(kind=kind, layer=place)
+    children = {} if kind is Kind.DIRECTORY else NO_CHILDREN
+    inode = Inode(kind=kind, layer=place, children=children)
     describe(inode, member)
     match kind:
         case Kind.FILE:
@@ -170,7 +188,7 @@ def new_inode(kind: Kind, place: int, member: tarfile.TarInfo) -> Inode:
 def describe(inode: Inode, member: tarfile.TarInfo) -> None:
     if not 0 <= member.uid <= _MAX_ID or not 0 <= member.gid <= _MAX_ID:
         raise ImageProblem(f"'{member.name}' belongs to {member.uid}:{member.gid}: no such owner")
-    inode.mode, inode.uid, inode.gid = member.mode & 0o7777, member.uid, member.gid
+    inode.mode, inode.uid, inode.gid = _MODES[member.mode & 0o7777], member.uid, member.gid
     inode.mtime = max(0, min(int(member.mtime), _MAX_ID))  # squashfs has 32 bits for it
     inode.xattrs = _xattrs(member)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -13,14 +14,8 @@ from ..store.blobs import CHUNK
 from .streams import Readable
 
 _BLOCK = tarfile.BLOCKSIZE
-_MAX_HEADER = 1 << 20  # a PAX header with xattrs: the kernel allows 64 KiB for each
-_LONG_HEADERS = (
-    tarfile.XHDTYPE,
-    tarfile.XGLTYPE,
-    tarfile.SOLARIS_XHDTYPE,
-    tarfile.GNUTYPE_LONGNAME,
-    tarfile.GNUTYPE_LONGLINK,
-)
+# All headers of one entry, tables of sparse files included: the kernel allows 64 KiB of xattrs.
+_MAX_HEADER = 1 << 20
 # POSIX 1003.1, ustar: name, mode, uid, gid, size, mtime, checksum, type, name of the link, magic
 # with version, (names of the owners, device,) prefix of the name.
 _USTAR = struct.Struct("100s8s8s8s12s12s8sc100s8s80x155s12x")
@@ -37,8 +32,10 @@ def members(stream: Readable) -> Iterator[tuple[tarfile.TarInfo, Forward]]:
         member = tar.next()
         while member is not None:
             tar.members = []  # type: ignore[attr-defined]  # it would keep every header
+            forward.limit = sys.maxsize
             yield member, forward
             forward.seek(tar.offset)
+            forward.limit = tar.offset + _MAX_HEADER
             try:
                 member = StrictInfo.fromtarfile(tar)
             except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
@@ -46,16 +43,22 @@ def members(stream: Readable) -> Iterator[tuple[tarfile.TarInfo, Forward]]:
 
 
 class Forward:
-    """A stream as a file for tarfile, whose own stream mode copies its buffer at every header."""
+    """A stream as a file for tarfile, whose own stream mode copies its buffer at every header.
+
+    What would be read beyond `limit` is refused.
+    """
 
     def __init__(self, stream: Readable) -> None:
         self._buffered = io.BufferedReader(cast(io.RawIOBase, stream), CHUNK)
         self._position = 0
+        self.limit = _MAX_HEADER
 
     def tell(self) -> int:
         return self._position
 
     def read(self, size: int = -1, /) -> bytes:
+        if self._position + size > self.limit:
+            raise tarfile.ReadError(f"a header of {max(size, _MAX_HEADER)} bytes")
         data = self._buffered.read(size)
         self._position += len(data)
         return data
@@ -102,7 +105,7 @@ class StrictInfo(tarfile.TarInfo):
         # An Adler-32's lower half is 1 and the sum of the bytes, which is below its modulus of
         # 65521 as long as 512 of them are ASCII. A checksum counts its own field as eight spaces.
         rest = zlib.adler32(block[156:], zlib.adler32(block[:148])) & 0xFFFF
-        info = cls(_text(name))
+        info = cls(_text(name).rstrip("/") if kind == tarfile.DIRTYPE else _text(name))
         try:
             if _octal(total) != rest - 1 + 8 * 0x20:
                 return None
@@ -112,16 +115,12 @@ class StrictInfo(tarfile.TarInfo):
             return None
         if info.size < 0:
             return None
-        if kind == tarfile.DIRTYPE:
-            info.name = info.name.rstrip("/")
         if prefix[0]:
             info.name = f"{_text(prefix)}/{info.name}"
         info.type, info.linkname = kind, _text(link)
         return info
 
     def _proc_member(self, tar: tarfile.TarFile) -> Self:  # the documented hook of tarfile
-        if self.type in _LONG_HEADERS and self.size > _MAX_HEADER:
-            raise tarfile.ReadError(f"a header of {self.size} bytes")
         try:
             return cast(Self, super()._proc_member(tar))  # type: ignore[misc]
         except ValueError:  # a number, or a table of a sparse file, that is none

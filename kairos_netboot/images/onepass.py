@@ -29,7 +29,7 @@ from .layers import (
 from .members import Forward, members
 from .merge import END, file_chunks, header, link_header
 from .streams import StoredLayer, verified
-from .tree import Inode, Kind, new_root, walk
+from .tree import Inode, Kind, walk
 
 _MAX_TEXT = 1 << 20
 _CONFIG = re.compile(r"boot/config-[^/]+|(?:usr/)?lib/modules/[^/]+/config")
@@ -55,46 +55,59 @@ def write_plain(
     """Write the tar of all layers, every digest checked; raises ImageProblem, or NotPlain."""
     merge, bounds = _Merge(out), Bounds()
     for place, stored in reversed(list(enumerate(layers))):
-        with verified(stored, partial(report, stored)) as tar:
+        with verified(stored, partial(report, stored), bounds.beside) as tar:
             layer = _Layer(merge, place)
             with ahead(tar) as stream:
                 for member, data in members(stream):
                     bounds.admit(member)
                     layer.take(member, data)
             layer.end()
+        bounds.end_layer(tar.count)
     merge.end()
     texts = {inode: data.decode("utf-8", "replace") for inode, data in merge.texts.items()}
     return Merged(root=merge.root, texts=texts)
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Directory(Inode):
+    """One that shows in the merged tree, and what the layers so far, from the top, say of it.
+
+    Of layers by number: the topmost that declares it gives its metadata, the last declared it.
+    """
+
+    kind: Kind = Kind.DIRECTORY
+    topmost: int | None = None
+    last: int | None = None
+    # What hides the layers below: all that they have in here, or names that are gone.
+    opaque: bool = False
+    gone: set[str] | None = None
+
+    def hides(self, name: str) -> bool:
+        """Whether a layer above has taken away a name that it does not have itself."""
+        return self.opaque or (self.gone is not None and name in self.gone)
+
+    def hide(self, name: str) -> None:
+        """From the layers below."""
+        self.gone = self.gone or set()
+        self.gone.add(name)
+        child = self.children.get(name)
+        if isinstance(child, _Directory):
+            child.opaque = True
+
+
 class _Merge:
-    """What the layers so far, from the top, have decided."""
+    """What is written and what will be."""
 
     def __init__(self, out: BinaryIO) -> None:
-        self.root = new_root()
+        self.root = _Directory()
         self.texts: dict[Inode, bytes] = {}
-        self.described: set[Inode] = set()
-        # What hides the layers below: whole directories, and names that are gone.
-        self.opaque: set[Inode] = set()
-        self.gone: dict[Inode, set[str]] = {}
+        # Of what has several names: that of the first, '' as long as nothing is written.
+        self.first: dict[Inode, str] = {}
         self._out = out
-        self._written: dict[Inode, str] = {}  # files, by the path that they were written under
 
-    def is_hidden(self, directory: Inode, name: str) -> bool:
-        """Whether a layer above has taken away a name that it does not have itself."""
-        return directory in self.opaque or name in self.gone.get(directory, ())
-
-    def hide(self, directory: Inode, name: str) -> None:
-        """From the layers below."""
-        self.gone.setdefault(directory, set()).add(name)
-        child = directory.children.get(name)
-        if child is not None and child.kind is Kind.DIRECTORY:
-            self.opaque.add(child)
-
-    def write(self, path: str, inode: Inode, head: bytes, chunks: Iterator[bytes]) -> None:
+    def write(self, path: str, inode: Inode, chunks: Iterator[bytes]) -> None:
         """A file as it comes past."""
-        self._written[inode] = path
-        self._out.write(head)
+        self._out.write(header(path, inode))
         text = b"" if _CONFIG.fullmatch(path) and inode.size <= _MAX_TEXT else None
         for chunk in chunks:
             self._out.write(chunk)
@@ -108,7 +121,9 @@ class _Merge:
         """What is no file, and further names: tar2sqfs takes a directory after what is in it."""
         self._out.write(header(".", self.root))
         for path, inode in walk(self.root):
-            first = self._written.setdefault(inode, path)
+            first = self.first.get(inode, path)
+            if not first:
+                self.first[inode] = first = path
             if first != path:
                 self._out.write(link_header(path, first))
             elif inode.kind is not Kind.FILE:
@@ -117,15 +132,15 @@ class _Merge:
 
 
 class _Layer:
-    """One layer on its way in. A path that is hidden by a layer above stands for None."""
+    """One layer on its way in."""
 
     def __init__(self, merge: _Merge, place: int) -> None:
         self._merge, self._place = merge, place
-        self._directories: dict[str, Inode | None] = {"": merge.root}
-        self._others: dict[str, Inode | None] = {}
-        self._mine: set[Inode] = set()  # directories that are described here, the last time counts
+        # Its paths that a layer above hides, and whether they are directories.
+        self._hidden: dict[str, bool] = {}
         # A layer's whiteouts are meant for the layers below, not for itself.
-        self._whiteouts: list[tuple[Inode, str]] = []
+        self._whiteouts: list[tuple[_Directory, str]] = []
+        self._parent: tuple[str, _Directory | None] = ("", merge.root)  # of the entry before
 
     def take(self, member: tarfile.TarInfo, data: Forward) -> None:
         names = split_name(member.name, member.name)
@@ -137,99 +152,119 @@ class _Layer:
         if name.startswith(WHITEOUT):
             self._take_whiteout(parent, name, member.name)
             return
-        directory = self._parent(parent)
-        if member.isdir():
-            self._directories[path] = self._take_directory(directory, path, name, member)
-        elif path in self._others or path in self._directories:
+        directory = self._enter_parent(parent)
+        known = self._knows(directory, path, name)
+        if known is not None and not (known and member.isdir()):
             raise NotPlain
+        if member.isdir():
+            self._take_directory(directory, path, name, member)
         elif member.islnk():
-            self._others[path] = self._take_link(directory, name, member)
+            self._take_link(directory, path, name, member)
         else:
-            self._others[path] = self._take_other(directory, path, name, member, data)
+            self._take_other(directory, path, name, member, data)
 
     def end(self) -> None:
-        self._merge.described |= self._mine
         for directory, name in self._whiteouts:
             if name == OPAQUE:
-                self._merge.opaque.add(directory)
+                directory.opaque = True
             else:
-                self._merge.hide(directory, name)
+                directory.hide(name)
 
-    def _parent(self, path: str) -> Inode | None:
-        """Only the lowest layer may leave out its directories: nothing is below that says more."""
-        if path not in self._directories:
-            if self._place > 0 or self._is_in_other(path):
-                raise NotPlain
-            above, _, name = path.rpartition("/")
-            self._directories[path] = self._enter(self._parent(above), name)
-        return self._directories[path]
+    def _enter_parent(self, path: str) -> _Directory | None:
+        if path != self._parent[0]:
+            self._parent = path, self._find(path)
+        return self._parent[1]
 
-    def _enter(self, directory: Inode | None, name: str) -> Inode | None:
-        """The directory of that name, unless a layer above hides it."""
-        if directory is None:
+    def _find(self, path: str) -> _Directory | None:
+        """A directory of this layer; None if it is hidden, NotPlain if it is none.
+
+        Only the lowest layer may leave it out: nothing is below that says more.
+        """
+        if not path:
+            return self._merge.root
+        above, _, name = path.rpartition("/")
+        directory = self._find(above)
+        known = self._knows(directory, path, name)
+        if known is None and self._place == 0:
+            return self._enter(directory, path, name)
+        if not known:
+            raise NotPlain
+        child = directory.children.get(name) if directory is not None else None
+        return child if isinstance(child, _Directory) and path not in self._hidden else None
+
+    def _knows(self, directory: _Directory | None, path: str, name: str) -> bool | None:
+        """Whether this layer has the path as a directory; None if it has not had it yet."""
+        if path in self._hidden:
+            return self._hidden[path]
+        child = directory.children.get(name) if directory is not None else None
+        if isinstance(child, _Directory):
+            return True if child.last == self._place else None
+        return False if child is not None and child.layer == self._place else None
+
+    def _enter(self, directory: _Directory | None, path: str, name: str) -> _Directory | None:
+        """The directory of that name, declared by this layer now, unless a layer above hides it."""
+        child = directory.children.get(name) if directory is not None else None
+        if directory is not None and child is None and not directory.hides(name):
+            child = directory.children[name] = _Directory()
+        if not isinstance(child, _Directory) or child.opaque:
+            self._hidden[path] = True
             return None
-        child = directory.children.get(name)
-        if child is None:
-            if self._merge.is_hidden(directory, name):
-                return None
-            child = directory.children[name] = Inode(kind=Kind.DIRECTORY)
-        if child.kind is not Kind.DIRECTORY or child in self._merge.opaque:
-            return None
+        child.last = self._place
         return child
 
     def _take_directory(
-        self, directory: Inode | None, path: str, name: str, member: tarfile.TarInfo
-    ) -> Inode | None:
-        if path in self._others:
-            raise NotPlain
-        inode = self._enter(directory, name)
+        self, directory: _Directory | None, path: str, name: str, member: tarfile.TarInfo
+    ) -> None:
+        inode = self._enter(directory, path, name)
         if inode is not None:
             self._describe(inode, member)
-        return inode
 
-    def _describe(self, inode: Inode, member: tarfile.TarInfo) -> None:
-        """A directory is as its topmost layer has it."""
-        if inode not in self._merge.described:
-            describe(inode, member)
-            self._mine.add(inode)
+    def _describe(self, directory: _Directory, member: tarfile.TarInfo) -> None:
+        """As its topmost layer has it, where the last time counts."""
+        if directory.topmost in (None, self._place):
+            directory.topmost = self._place
+            describe(directory, member)
 
     def _take_link(
-        self, directory: Inode | None, name: str, member: tarfile.TarInfo
-    ) -> Inode | None:
+        self, directory: _Directory | None, path: str, name: str, member: tarfile.TarInfo
+    ) -> None:
         target = "/".join(split_name(member.linkname, member.name))
-        if target not in self._others:
+        above, _, last = target.rpartition("/")
+        place = self._find(above)
+        if self._knows(place, target, last) is not False:
             raise NotPlain
-        inode = self._others[target]
-        if directory is not None and self._is_free(directory, name):
-            if inode is None:
-                raise NotPlain
-            directory.children[name] = inode
-        return inode
+        if directory is None or not self._is_free(directory, name):
+            self._hidden[path] = False
+            return
+        if place is None or target in self._hidden:
+            raise NotPlain
+        inode = directory.children[name] = place.children[last]
+        self._merge.first.setdefault(inode, target if inode.kind is Kind.FILE else "")
 
     def _take_other(
         self,
-        directory: Inode | None,
+        directory: _Directory | None,
         path: str,
         name: str,
         member: tarfile.TarInfo,
         data: Forward,
-    ) -> Inode | None:
+    ) -> None:
         kind = kind_of(member)
         if directory is None or not self._is_free(directory, name):
-            return None
+            self._hidden[path] = False
+            return
         inode = directory.children[name] = new_inode(kind, self._place, member)
         if kind is Kind.FILE:
-            chunks = file_chunks(data, inode)
-            self._merge.write(path, inode, header(path, inode), chunks)
-        return inode
+            self._merge.write(path, inode, file_chunks(data, inode))
+            inode.offset = 0  # of no use any more, and a number is 32 bytes
 
-    def _is_free(self, directory: Inode, name: str) -> bool:
+    def _is_free(self, directory: _Directory, name: str) -> bool:
         """Whether what is no directory shows here; if not, it may hide what is below it."""
         child = directory.children.get(name)
         if child is None:
-            return not self._merge.is_hidden(directory, name)
-        if child.kind is Kind.DIRECTORY:
-            self._merge.opaque.add(child)
+            return not directory.hides(name)
+        if isinstance(child, _Directory):
+            child.opaque = True
         return False
 
     def _take_whiteout(self, parent: str, name: str, entry: str) -> None:
@@ -238,13 +273,8 @@ class _Layer:
         victim = name if name == OPAQUE else name.removeprefix(WHITEOUT)
         if victim in ("", ".", ".."):
             raise ImageProblem(f"'{entry}' is a whiteout of nothing")
-        if self._place == 0 and not self._is_in_other(parent):
-            return  # nothing is below the lowest layer
-        directory = self._parent(parent)
+        if self._place == 0:
+            raise NotPlain  # nothing is below; but it may still lead through links
+        directory = self._enter_parent(parent)
         if directory is not None:
             self._whiteouts.append((directory, victim))
-
-    def _is_in_other(self, path: str) -> bool:
-        while path and path not in self._others:
-            path = path.rpartition("/")[0]
-        return bool(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ..boot.site import Image, RegistryHost
-from ..errors import InvalidValue
+from ..errors import InvalidValue, StoreProblem
 from ..store.blobs import BlobStore
 from ..values import Blob, Digest
 from .artifact import pack
@@ -30,6 +30,8 @@ def publish_image(
 
     The tag is set last: who follows it finds everything there.
     """
+    if not all(blobs.has(blob.digest) for blob in image.files):
+        raise StoreProblem(f"files of image '{image.name}' are not here any more: add it again")
     packed = pack(image)
     digest = Digest.of(packed.manifest)
     with (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -25,8 +26,10 @@ from .reference import (
     FilesReference,
     IsoReference,
     LocalReference,
+    Reference,
     RegistryReference,
     Scheme,
+    hosts_of,
     is_url,
     naming,
     parse,
@@ -45,6 +48,7 @@ def add_image(
     If it raises (a NetbootError), the store is as it was.
     """
     reference = parse(wanted.reference)
+    hosts = with_authority(hosts, reference, wanted.ca)
     with naming(reference), store.blobs.guard():
         match reference:
             case RegistryReference():
@@ -56,6 +60,19 @@ def add_image(
                 image = _from_files(reference, wanted, store, hosts, tell)
                 store.add_image(image)
                 return image
+
+
+def with_authority(
+    hosts: Mapping[str, RegistryHost], reference: Reference, ca: str
+) -> Mapping[str, RegistryHost]:
+    """The hosts, with the authority that was named for those of this one image."""
+    if not ca:
+        return hosts
+    added = {
+        host: replace(hosts.get(host) or RegistryHost(host=host), ca=ca)
+        for host in hosts_of(reference)
+    }
+    return {**hosts, **added}
 
 
 _LAYOUTS = {

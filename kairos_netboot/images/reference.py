@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 from ..boot.site import RegistryHost
 from ..errors import ImageProblem, InvalidValue, StoreProblem
@@ -16,6 +17,7 @@ from ..values import Digest, printable
 
 DEFAULT_REGISTRY = "docker.io"
 DEFAULT_TAG = "latest"
+_ALIASES = ("index.docker.io", "registry-1.docker.io", DEFAULT_REGISTRY)
 
 # The grammar of the OCI distribution specification, with its limits.
 _NAME = re.compile(
@@ -26,6 +28,8 @@ _HOST = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
     r"|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
 )
+_MAX_NAME = 255
+_SEPARATORS = {".": ".", "_": "_"}
 _URL = re.compile(r"https?://[^\s/]+/\S+")
 
 _MAX_SAID = 600
@@ -131,7 +135,8 @@ def default_name(reference: Reference) -> str:
             stem = reference.rootfs
     stem = stem.partition("?")[0].rstrip("/").rpartition("/")[2]
     stem = re.sub(r"(\.(tar|oci|oci-archive|ociarchive|docker|iso|squashfs))+$", "", stem)
-    return re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("-._") or "image"
+    separated = re.sub(r"[^a-z0-9]+", lambda run: _SEPARATORS.get(run[0], "-"), stem.lower())
+    return separated.strip("-._")[:_MAX_NAME] or "image"
 
 
 def anchored(reference: Reference, folder: Path) -> Reference:
@@ -150,16 +155,47 @@ def anchored(reference: Reference, folder: Path) -> Reference:
     return reference
 
 
-def registry_host(host: str, *, mirrors: Iterable[str], ca: str, insecure: bool) -> RegistryHost:
-    """How a registry is reached; raises InvalidValue for names that cannot be ones."""
-    if not _HOST.fullmatch(host):
+def registry_host(host: str, mirrors: Iterable[str] = ()) -> RegistryHost:
+    """A registry and its mirrors; raises InvalidValue for names that cannot be ones."""
+    if not _is_host(host):
         raise InvalidValue(f"'{host}' is no registry: write HOST or HOST:PORT")
     for mirror in mirrors:
         place = re.sub(r"^https?://", "", mirror)
         first, _, prefix = place.partition("/")
-        if not _HOST.fullmatch(first) or (prefix and not _NAME.fullmatch(prefix)):
+        if not _is_host(first) or (prefix and not _NAME.fullmatch(prefix)):
             raise InvalidValue(f"'{mirror}' is no mirror: write [http://]HOST[:PORT][/PREFIX]")
-    return RegistryHost(host=host, mirrors=tuple(mirrors), ca=ca, insecure=insecure)
+    host = DEFAULT_REGISTRY if host.lower() in _ALIASES else host.lower()
+    return RegistryHost(host=host, mirrors=tuple(mirrors))
+
+
+def check_name(name: str) -> str:
+    """An image's name, fit for a registry's path; raises InvalidValue."""
+    if not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
+        raise InvalidValue(
+            f"{printable(repr(name), 80)} is no name for an image: small letters and digits, with"
+            " . _ - or / between them"
+        )
+    return name
+
+
+def shown(text: str) -> str:
+    """A reference as people may see it: without the logins and queries of its addresses."""
+    text = re.sub(r"(https?://)[^/@\s,]*@", r"\1***@", text)
+    return printable(re.sub(r"(https?://[^?,\s]*)\?[^,\s]*", r"\1?***", text), 400)
+
+
+def hosts_of(reference: Reference) -> set[str]:
+    """Those that it is fetched from, with their ports."""
+    match reference:
+        case RegistryReference():
+            return {reference.host}
+        case LocalReference():
+            return set()
+        case IsoReference():
+            places = [reference.place]
+        case FilesReference():
+            places = [reference.kernel, reference.initrd, reference.rootfs]
+    return {urlsplit(place).netloc.rpartition("@")[2] for place in places if is_url(place)}
 
 
 def is_url(place: str) -> bool:
@@ -218,7 +254,7 @@ def _parse_registry(text: str, body: str) -> RegistryReference:
     if colon and not _TAG.fullmatch(tag):
         raise InvalidValue(f"'{tag}' in '{text}' is no tag: write HOST/NAME:TAG")
     host, name = _split_host(text, head + slash + last)
-    if not _NAME.fullmatch(name) or len(name) > 255:
+    if not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
         raise InvalidValue(f"'{text}' is no image: write HOST/NAME:TAG, the name in lower case")
     return RegistryReference(
         host=host,
@@ -228,14 +264,20 @@ def _parse_registry(text: str, body: str) -> RegistryReference:
     )
 
 
+def _is_host(text: str) -> bool:
+    match = _HOST.fullmatch(text)
+    port = text.rpartition(":")[2] if match and not text.endswith("]") else ""
+    return match is not None and (not port.isdigit() or ":" not in text or 0 < int(port) < 65536)
+
+
 def _split_host(text: str, path: str) -> tuple[str, str]:
     # The rule of all container tools: a first word is a host if it has a dot or a port, or is
     # 'localhost'; otherwise it is a name on Docker's registry, whose own images are in library/.
     first, slash, rest = path.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost"):
-        if not _HOST.fullmatch(first):
+        if not _is_host(first):
             raise InvalidValue(f"'{first}' in '{text}' is no registry: write HOST[:PORT]/NAME")
-        host = DEFAULT_REGISTRY if first == "index.docker.io" else first
+        host = DEFAULT_REGISTRY if first.lower() in _ALIASES else first.lower()
         return host, rest if host != DEFAULT_REGISTRY or "/" in rest else f"library/{rest}"
     return DEFAULT_REGISTRY, path if slash else f"library/{path}"
 
@@ -248,7 +290,9 @@ def naming(reference: Reference) -> Iterator[None]:
     except ImageProblem as problem:
         # Manifests, too, hold texts as long as their makers want, and what terminals obey.
         said = printable(str(problem), _MAX_SAID)
-        raise ImageProblem(f"{reference}: {said}", details=problem.details) from None
+        raise ImageProblem(f"{shown(str(reference))}: {said}", details=problem.details) from None
     except OSError as error:
         what = error.strerror or str(error)
-        raise StoreProblem(f"{reference} cannot be made into boot files: {what}") from error
+        raise StoreProblem(
+            f"{shown(str(reference))} cannot be made into boot files: {what}"
+        ) from error

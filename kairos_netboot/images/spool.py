@@ -39,8 +39,8 @@ class Arrival:
         self._ended = False
         self._error: BaseException | None = None
 
-    def take(self, chunks: Iterable[bytes], report: Callable[[int], None]) -> None:
-        """Write what comes, check it, wake the readers; what goes wrong is told to them."""
+    def take(self, chunks: Iterable[bytes], report: Callable[[int], None]) -> BaseException | None:
+        """Write what comes, check it, wake the readers; what went wrong, as they are told too."""
         error: BaseException | None = None
         try:
             self._write(chunks, report)
@@ -50,6 +50,7 @@ class Arrival:
         except BaseException as problem:
             error = problem
         self.end(error)
+        return error
 
     def _write(self, chunks: Iterable[bytes], report: Callable[[int], None]) -> None:
         sha256, size = hashlib.sha256(), 0
@@ -160,7 +161,7 @@ class _Reader(io.BufferedReader):
 class Spool:
     """Fetches blobs in the order of their mention, a few at a time, into `directory`.
 
-    Leaving it gives up what has not arrived yet.
+    Leaving it, or one that fails, gives up what has not arrived yet.
     """
 
     def __init__(
@@ -176,6 +177,7 @@ class Spool:
         self._waiting: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._given_up = threading.Event()
+        self._error: BaseException | None = None
 
     def add(self, descriptor: Descriptor) -> Arrival:
         """Have a blob fetched; one that is mentioned twice is fetched once."""
@@ -183,6 +185,8 @@ class Spool:
             arrival = Arrival(descriptor, self._directory / descriptor.digest.hex)
             self._arrivals[descriptor.digest] = arrival
             self._waiting.put(arrival)
+            if self._error is not None:  # nobody fetches any more
+                arrival.end(self._error)
         return self._arrivals[descriptor.digest]
 
     def open(self, descriptor: Descriptor) -> BinaryIO:
@@ -202,7 +206,7 @@ class Spool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._given_up.set()
+        self._give_up(ImageProblem("the download was given up"))
         for _thread in self._threads:
             self._waiting.put(None)
         until = time.monotonic() + _PATIENCE
@@ -216,7 +220,17 @@ class Spool:
             def report(count: int, descriptor: Descriptor = descriptor) -> None:
                 self._report(descriptor, count)
 
-            arrival.take(self._chunks(descriptor), report)
+            error = arrival.take(self._chunks(descriptor), report)
+            if error is not None:
+                self._give_up(error)
+
+    def _give_up(self, error: BaseException) -> None:
+        """Let nobody wait for what will not come: all else is told what went wrong first."""
+        if self._error is None:
+            self._error = error
+        for arrival in list(self._arrivals.values()):
+            arrival.end(self._error)
+        self._given_up.set()  # last: who is cut short by it has no news of its own
 
     def _chunks(self, descriptor: Descriptor) -> Iterator[bytes]:
         for chunk in self._fetch(descriptor):

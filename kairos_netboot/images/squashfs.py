@@ -21,6 +21,8 @@ _BLOCK = "1048576"  # what Kairos' own images have
 # Measured on 610 MB: zstd 3 takes 1.3 s (207 MB), gzip 6 8.5 s and gzip 9 24 s (199 MB both).
 _LEVELS = {"zstd": "3", "gzip": "6", "xz": "6"}
 _PIPE_SIZE = 1 << 20
+# mksquashfs repeats the system's words; tar2sqfs says the second of every write that fails.
+_DISK_TROUBLE = (os.strerror(errno.ENOSPC), "I/O error")
 _BUFFER = 1 << 18  # of ours: small files and their headers go in one write
 
 
@@ -111,6 +113,7 @@ def _environment(newest: int) -> dict[str, str]:
 
 def _failure(name: str, status: int, words: str) -> NetbootError:
     last = (words.strip().splitlines() or ["no reason given"])[-1]
-    if os.strerror(errno.ENOSPC) in words:
-        return StoreProblem(f"the disk is full: `kairos-netboot images gc` ({name}: {last[:200]})")
+    if any(sign in words for sign in _DISK_TROUBLE):
+        way = "make room, `kairos-netboot images gc` tells what can go"
+        return StoreProblem(f"the disk is full, or fails: {way} ({name}: {last[:200]})")
     return ImageProblem(f"{name} failed with status {status}: {last[:200]}", details=words)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 # No machine that netboots could hold a root file system of this size in memory.
-MAX_UNPACKED = 64 << 30
+MAX_UNPACKED = 16 << 30
 # 128 MiB is what `zstd --long` makes, and all that decompressors are asked to grant.
 _ZSTD_WINDOW = 128 << 20
 _MAX_SAID = 500
@@ -50,11 +50,15 @@ class HashingReader(io.RawIOBase):
     """Reads through to `source`, hashing and counting; `report` hears the count."""
 
     def __init__(
-        self, source: Readable, report: Callable[[int], None] = lambda count: None
+        self,
+        source: Readable,
+        report: Callable[[int], None] = lambda count: None,
+        before: int = 0,
     ) -> None:
         super().__init__()
         self._source = source
         self._report = report
+        self._before = before
         self._sha256 = hashlib.sha256()
         self.count = 0
 
@@ -70,7 +74,7 @@ class HashingReader(io.RawIOBase):
     def read(self, size: int = -1, /) -> bytes:
         data = self._source.read(size)
         self.count += len(data)
-        if self.count > MAX_UNPACKED:
+        if self._before + self.count > MAX_UNPACKED:
             raise ImageProblem(f"more than {MAX_UNPACKED >> 30} GiB: not an image to boot")
         self._sha256.update(data)
         self._report(self.count)
@@ -85,16 +89,17 @@ class HashingReader(io.RawIOBase):
 
 @contextmanager
 def verified(
-    stored: StoredLayer, report: Callable[[int], None] = lambda count: None
+    stored: StoredLayer, report: Callable[[int], None] = lambda count: None, before: int = 0
 ) -> Iterator[HashingReader]:
     """The layer's tar; leaving without an error proves its digest, its size and its diff_id.
 
-    `report` hears how many of the stored bytes are read.
+    `report` hears how many of the stored bytes are read; `before`: bytes that
+    count towards its bound already.
     """
     layer = stored.layer
     with named(layer), stored.open() as file:
         raw = HashingReader(file, report)
-        tar = HashingReader(_decompressed(raw, layer.format))
+        tar = HashingReader(_decompressed(raw, layer.format), before=before)
         yield tar
         unpacked = tar.drain()
         check_blob(raw.drain(), layer.descriptor.digest, layer.descriptor.size)

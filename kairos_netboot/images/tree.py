@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from types import MappingProxyType
+from typing import cast
 
 from ..errors import ImageProblem
 
@@ -13,6 +15,8 @@ _MAX_LINKS = 40  # as Linux: MAXSYMLINKS
 # A longer target counts as several links: 40 of 2000 names each, for a million entries, take hours.
 _NAMES_PER_LINK = 25
 _NO_XATTRS: Mapping[str, str] = {}
+# Of what is no directory: a dictionary of its own would make an inode a third larger.
+NO_CHILDREN = cast("dict[str, Inode]", MappingProxyType[str, "Inode"]({}))
 
 
 class Kind(Enum):

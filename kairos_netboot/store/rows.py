@@ -78,6 +78,7 @@ def from_image(image: Image) -> Json:
         "facts": asdict(image.facts),
         "files": asdict(image.files),
         "content": asdict(image.content) if image.content else None,
+        "imported": image.imported,
     }
 
 
@@ -90,6 +91,7 @@ def to_image(name: str, row: Mapping[str, Any]) -> Image:
         facts=ImageFacts(**{**row["facts"], "arch": Arch(row["facts"]["arch"])}),
         files=BootFiles(**{part: _blob(blob) for part, blob in row["files"].items()}),
         content=_content(row["content"]) if row["content"] else None,
+        imported=bool(row.get("imported")),
     )
 
 

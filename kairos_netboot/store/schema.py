@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     Column,
     ForeignKey,
     Integer,
@@ -67,6 +68,7 @@ images = Table(
     Column("facts", JSON, nullable=False),
     Column("files", JSON, nullable=False),
     Column("content", JSON(none_as_null=True)),
+    Column("imported", Boolean, nullable=False, server_default=text("0")),
     Column("former", JSON(none_as_null=True)),  # the image that had the name before, as a row
 )
 

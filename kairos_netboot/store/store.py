@@ -126,6 +126,8 @@ class Store:
         with reading(self._engine) as connection:
             known = [*read_images(connection).values(), *read_former(connection).values()]
         for image in known:
+            if image.imported:  # a bundle may say any digest of any files
+                continue
             same = (image.digest, image.source.compression) == (digest, source.compression)
             if same and image.facts.arch is source.arch and self.is_whole(image):
                 return replace(image, name=source.name, source=source)
@@ -144,6 +146,13 @@ class Store:
                 raise UnknownName(
                     f"image '{name}' has no former version here: "
                     "`kairos-netboot images add` brings any version, named by its digest"
+                )
+            present = read_images(connection)[name]
+            key = present.source.verify_key
+            if key and former.source.verify_key != key:
+                raise StoreProblem(
+                    f"the former version of image '{name}' was not checked with the key that it"
+                    " must be signed with now: add it by its digest instead"
                 )
             self._put_image(connection, former)
             return former

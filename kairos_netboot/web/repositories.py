@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from ..boot.fleet import Fleet
 from ..boot.site import Content, Image
+from ..errors import InvalidValue
 from ..images.reference import DEFAULT_REGISTRY, RegistryReference, parse
 from ..values import Blob, Digest
 from .distribution import INDEX_TYPE, Ask, Code, Refused, is_name
@@ -138,7 +139,10 @@ def _places(images: Iterable[Image], name: str, registry: str) -> Iterator[Place
 
 
 def _source(image: Image) -> RegistryReference | None:
-    reference = parse(image.source.reference)
+    try:
+        reference = parse(image.source.reference)
+    except InvalidValue:
+        return None
     return reference if isinstance(reference, RegistryReference) else None
 
 

@@ -66,6 +66,17 @@ def test_every_option_of_serve_is_documented() -> None:
             assert f"`{option}" in text or f"{option} " in text, option
 
 
+def test_every_command_and_option_of_images_is_documented() -> None:
+    import typer.main
+
+    images = typer.main.get_command(app).commands["images"]  # type: ignore[attr-defined]
+    text = (DOCS / "images.md").read_text()
+    for name, command in images.commands.items():
+        assert re.search(rf"images {name}\b|`{name}`", text), name
+        for option in (option for parameter in command.params for option in parameter.opts):
+            assert not option.startswith("--") or option in text, f"{name} {option}"
+
+
 def test_the_site_of_the_first_steps_is_valid(tmp_path: Path) -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", (DOCS / "getting-started.md").read_text(), re.DOTALL)
     (tmp_path / "site.yaml").write_text(blocks[0])

@@ -201,7 +201,7 @@ class Slow:
     def __call__(self, asked: Asked) -> Answer:
         if asked.path.endswith(Digest.of(BIG.blob)):
             self.asked_for.set()
-            assert self.go.wait(30)
+            assert self.go.wait(15)
         return self.shop(asked)
 
 
@@ -236,13 +236,13 @@ def heard(process: subprocess.Popen[str], words: str) -> None:
 def test_two_that_add_one_image_make_it_once(tmp_path: Path, store: Store) -> None:
     slow = Slow(Shop(ONE))
     with fake_registry(slow) as host, adding(tmp_path, host) as first:
-        assert slow.asked_for.wait(20)
+        assert slow.asked_for.wait(12)
         with adding(tmp_path, host, "other") as second:
             heard(second, WAITING)
             assert store.fleet().images == {}
             slow.go.set()
             for process in (first, second):
-                out, err = process.communicate(timeout=30)
+                out, err = process.communicate(timeout=15)
                 assert process.returncode == 0, err
                 assert "kernel 6.1.0-10-amd64" in out
                 assert ("read 3 layers" in err) == (process is first)
@@ -255,12 +255,12 @@ def test_two_that_add_one_image_make_it_once(tmp_path: Path, store: Store) -> No
 def test_who_waits_does_the_work_where_the_first_is_killed(tmp_path: Path, store: Store) -> None:
     slow = Slow(Shop(ONE))
     with fake_registry(slow) as host, adding(tmp_path, host) as first:
-        assert slow.asked_for.wait(20)
+        assert slow.asked_for.wait(12)
         with adding(tmp_path, host, "other") as second:
             heard(second, WAITING)
             first.kill()
             slow.go.set()
-            assert second.wait(30) == 0
+            assert second.wait(15) == 0
     assert set(store.fleet().images) == {"other"}
     store.blobs.sweep()
     with unchanged(store):
@@ -332,7 +332,7 @@ def test_the_site_files_key_counts_and_the_indexs_signature_holds(
 
 
 def test_tags_that_move_in_a_registry(tmp_path: Path, registry: str, store: Store) -> None:
-    found = []
+    found: list[Image] = []
     for made in (ONE, TWO, THREE):
         push(tmp_path, made, f"{registry}/moves:v")
         before = found[-1].digest if found else None
@@ -548,7 +548,7 @@ def test_a_disk_that_fills_up_under_the_squashfs_leaves_the_store_as_it_was(
         again = source(f"{host}/os:v", compression=Compression.GZIP)
         with ExitStack() as stack, unchanged(small_store):
             tell = filling_up(small_store, "read", stack)
-            with pytest.raises(StoreProblem, match="the disk is full: `kairos-netboot images gc`"):
+            with pytest.raises(StoreProblem, match=r"the disk is full, or fails: .*images gc`"):
                 add(small_store, again, tell)
         add(small_store, again)
 
@@ -580,7 +580,7 @@ def test_ctrl_c_ends_it_soon_and_leaves_nothing(
         unchanged(store),
         adding(tmp_path, host) as process,
     ):
-        assert begun.wait(20)
+        assert begun.wait(12)
         time.sleep(0.3)
         assert process.poll() is None
         pressed = time.monotonic()
@@ -595,13 +595,13 @@ def test_ctrl_c_ends_it_soon_and_leaves_nothing(
 def test_ctrl_c_ends_the_waiting_for_another(tmp_path: Path, store: Store) -> None:
     slow = Slow(Shop(ONE))
     with fake_registry(slow) as host, adding(tmp_path, host) as first:
-        assert slow.asked_for.wait(20)
+        assert slow.asked_for.wait(12)
         with adding(tmp_path, host, "other") as second:
             heard(second, WAITING)
             os.killpg(second.pid, signal.SIGINT)
             assert second.wait(3) == 130
         slow.go.set()
-        assert first.wait(30) == 0
+        assert first.wait(15) == 0
     assert set(store.fleet().images) == {"os"}
 
 

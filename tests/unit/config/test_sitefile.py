@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import certifi
 import pytest
 
 from kairos_netboot.boot.site import (
@@ -60,6 +61,9 @@ images:
     source: quay.io/kairos/debian:v4.2.0
     verify: cosign.pub
 """
+# Any certificate will do: the first of those that Mozilla trusts.
+AUTHORITY = Path(certifi.where()).read_text().partition("-----END CERTIFICATE-----")[0]
+AUTHORITY += "-----END CERTIFICATE-----\n"
 P256 = """\
 -----BEGIN PUBLIC KEY-----
 MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEunE0b4pZkZf8sXFrvKVN13bWkU8h
@@ -73,7 +77,7 @@ def folder(tmp_path: Path) -> Path:
     for name in ("base.yaml", "server.yaml"):
         (tmp_path / name).write_text(f"#cloud-config\n# {name}\n")
     (tmp_path / "certs").mkdir()
-    (tmp_path / "certs" / "lan.pem").write_text("an authority\n")
+    (tmp_path / "certs" / "lan.pem").write_text(AUTHORITY)
     (tmp_path / "cosign.pub").write_text(P256)
     (tmp_path / "cosign.key").write_text("-----BEGIN PRIVATE KEY-----\n")
     (tmp_path / "image.bin").write_bytes(b"\xff\xfe")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kairos_netboot.errors import ImageProblem
 from kairos_netboot.images import layers as module
+from kairos_netboot.images import streams
 from kairos_netboot.images.layers import index_layers
 from kairos_netboot.images.merge import contents
 from kairos_netboot.images.tree import Inode, Kind, find, walk
@@ -204,6 +205,43 @@ def test_a_layer_with_more_entries_than_allowed_is_refused(
     monkeypatch.setattr(module, "MAX_ENTRIES", 3)
     with pytest.raises(ImageProblem, match="layer 2: more than 3 entries"):
         merged([file("a"), file("b")], [file("c"), file("d")])
+
+
+def test_layers_together_are_bounded_by_the_bytes_of_their_tars(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(streams, "MAX_UNPACKED", 25 << 10)
+    one = layer(tar_of([file("f")]) + bytes(5 << 10))
+    merged(one)
+    with pytest.raises(ImageProblem, match="layer 2: more than"):
+        merged(one, one)
+
+
+def test_a_sparse_file_counts_with_its_holes() -> None:
+    info = tarfile.TarInfo("GNUSparseFile.0/f")
+    kept = {"major": "1", "minor": "0", "name": "f", "realsize": str(1 << 60)}
+    info.size, info.pax_headers = 512, {f"GNU.sparse.{key}": text for key, text in kept.items()}
+    tar = info.tobuf(tarfile.PAX_FORMAT) + b"0\n".ljust(512, b"\0") + bytes(1024)
+    with pytest.raises(ImageProblem, match="layer 1: with 'f' it has more than 16 GiB"):
+        merged(layer(tar))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        file("f", xattrs={"user.x": b"v" * 2000}),
+        file("f", xattrs={f"user.{number}": b"" for number in range(9)}),
+        file("\U0001f600" + "n" * 600),
+        symlink("f", "t" * 2100),
+    ],
+    ids=["attribute", "many-attributes", "wide-characters", "target"],
+)
+def test_names_and_attributes_are_bounded_by_the_memory_that_they_take(
+    entry: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_WORDS", 2000)
+    with pytest.raises(ImageProblem, match="of names, links and attributes"):
+        merged([entry])
 
 
 def test_a_path_of_absurd_depth_is_refused() -> None:

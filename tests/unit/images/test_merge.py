@@ -4,11 +4,20 @@ import io
 import tarfile
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from kairos_netboot.errors import ImageProblem
 from kairos_netboot.images.layers import index_layers
-from kairos_netboot.images.merge import content_size, contents, newest_time, read_text, write_tar
-from kairos_netboot.images.tree import Kind, find
+from kairos_netboot.images.merge import (
+    content_size,
+    contents,
+    header,
+    newest_time,
+    read_text,
+    write_tar,
+)
+from kairos_netboot.images.tree import Inode, Kind, find
 from tests.images_factory import (
     CAPABILITY,
     Entry,
@@ -165,3 +174,24 @@ def test_a_layer_that_shrinks_between_two_readings_is_an_error() -> None:
     (other,) = stored(layer(tar_of([file("a", b"x" * 5000)])[:1024]))
     with pytest.raises(ImageProblem, match="layer 1: it ends in the middle"):
         [list(chunks) for _, chunks in contents([other], inodes)]
+
+
+@given(
+    st.sampled_from([Kind.FILE, Kind.DIRECTORY]),
+    st.one_of(st.text("ab.é", min_size=1, max_size=110), st.just("n" * 99), st.just("n" * 100)),
+    st.integers(0, 0o7777),
+    st.sampled_from([0, 7, 0o7777777, 0o10000000]),
+    st.sampled_from([0, 1, 0o77777777777, 0o100000000000]),
+    st.integers(0, 2**32 - 1),
+)
+@example(Kind.FILE, "n" * 99, 0o644, 0, 0, 0)
+@example(Kind.DIRECTORY, "n" * 99, 0o755, 0, 0, 0)
+def test_a_header_written_at_once_is_what_the_library_writes(
+    kind: Kind, path: str, mode: int, owner: int, size: int, mtime: int
+) -> None:
+    inode = Inode(kind=kind, mode=mode, uid=owner, gid=owner, size=size, mtime=mtime)
+    info = tarfile.TarInfo(path)
+    info.type = tarfile.DIRTYPE if kind is Kind.DIRECTORY else tarfile.REGTYPE
+    info.mode, info.uid, info.gid = mode, owner, owner
+    info.size, info.mtime = size, mtime
+    assert header(path, inode) == info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")

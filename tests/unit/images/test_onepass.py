@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tarfile
 from collections.abc import Sequence
@@ -127,6 +128,7 @@ def test_one_pass_gives_what_two_give(layers: Layers) -> None:
         [[file("a"), hardlink("b", "a")], [file("a", b"new")]],
         [[file("a/x"), file("a")]],
         [[file("a"), folder("a")]],
+        [[folder("a"), whiteout("a/b")]],
     ],
     ids=[
         "through-a-link",
@@ -137,6 +139,7 @@ def test_one_pass_gives_what_two_give(layers: Layers) -> None:
         "link-to-what-is-replaced",
         "file-over-directory",
         "directory-over-file",
+        "mark-in-the-lowest-layer",
     ],
 )
 def test_what_needs_the_layers_below_is_left_to_two_passes(layers: Layers) -> None:
@@ -185,6 +188,41 @@ def with_parents(entries: list[Entry]) -> list[Entry]:
 
 
 LAYER = st.lists(ENTRIES, max_size=6)
+
+
+def as_docker_writes(entries: list[Entry], links: list[str], *, bottom: bool) -> list[Entry]:
+    """With nothing below a file, nothing twice, and hard links to files of the same layer."""
+    marked = [one for one in entries if not (bottom and ".wh." in one.name)]
+    parents = {one.name[:at] for one in marked for at, sign in enumerate(one.name) if sign == "/"}
+    kept = with_parents([one for one in marked if one.name not in parents])
+    names = {one.name for one in kept}
+    files = [one.name for one in kept if one.type == tarfile.REGTYPE and ".wh." not in one.name]
+    return kept + [hardlink(name, files[0]) for name in links if files and name not in names]
+
+
+UPPER = st.lists(st.one_of(ENTRIES.filter(lambda entry: not entry.link)), max_size=8)
+LINKS = st.lists(st.sampled_from(["x", "y"]), max_size=2, unique=True)
+
+
+@st.composite
+def docker_layers(draw: st.DrawFn, linked: bool) -> Layers:
+    links = LINKS if linked else st.just([])
+    return [
+        as_docker_writes(draw(UPPER), draw(links), bottom=number == 0)
+        for number in range(draw(st.integers(1, 4)))
+    ]
+
+
+@given(docker_layers(linked=False))
+@example([[folder("a"), file("a/b", b"1")], [file("a")], [folder("a"), file("a/c")]])
+def test_any_layers_as_docker_writes_them_are_merged_the_same(layers: Layers) -> None:
+    same(layers)
+
+
+@given(docker_layers(linked=True))
+def test_hard_links_in_layers_as_docker_writes_them_are_kept_or_left_alone(layers: Layers) -> None:
+    with contextlib.suppress(NotPlain):
+        same(layers)
 
 
 @given(st.lists(st.one_of(LAYER, LAYER.map(with_parents)), min_size=1, max_size=4))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kairos_netboot.errors import InvalidValue
+from kairos_netboot.errors import ImageProblem, InvalidValue
 from kairos_netboot.images.reference import (
     FilesReference,
     IsoReference,
@@ -15,7 +15,11 @@ from kairos_netboot.images.reference import (
     Scheme,
     anchored,
     default_name,
+    hosts_of,
+    naming,
     parse,
+    registry_host,
+    shown,
 )
 from kairos_netboot.values import Digest
 
@@ -36,7 +40,7 @@ DIGEST = Digest("sha256:" + "ab" * 32)
         ("docker://quay.io/kairos/debian:v4", "quay.io", "kairos/debian", "v4"),
         ("127.0.0.1:5000/x", "127.0.0.1:5000", "x", "latest"),
         ("[::1]:5000/x", "[::1]:5000", "x", "latest"),
-        ("REGISTRY.example.com/x", "REGISTRY.example.com", "x", "latest"),
+        ("REGISTRY.example.com/x", "registry.example.com", "x", "latest"),
     ],
 )
 def test_registry_names_are_read_as_container_tools_read_them(
@@ -181,3 +185,31 @@ def test_any_text_is_a_reference_or_an_invalid_value(text: str) -> None:
 )
 def test_an_image_is_named_after_the_last_word_of_its_source(text: str, name: str) -> None:
     assert default_name(parse(text)) == name
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "99999"])
+def test_a_port_that_cannot_be_is_refused(port: str) -> None:
+    with pytest.raises(InvalidValue, match="is no registry"):
+        parse(f"localhost:{port}/x")
+    with pytest.raises(InvalidValue, match="is no mirror"):
+        registry_host("quay.io", [f"mirror.lan:{port}"])
+
+
+@pytest.mark.parametrize("host", ["index.docker.io", "Docker.IO", "registry-1.docker.io"])
+def test_dockers_registry_has_one_name_here(host: str) -> None:
+    assert registry_host(host).host == "docker.io"
+    assert str(parse(f"{host}/library/x:1")) == "docker.io/library/x:1"
+
+
+def test_logins_and_queries_of_addresses_are_not_shown() -> None:
+    text = "files:kernel=http://joe:secret@h/k,initrd=http://h/i?sig=abc,rootfs=r"
+    assert shown(text) == "files:kernel=http://***@h/k,initrd=http://h/i?***,rootfs=r"
+    with pytest.raises(ImageProblem) as caught, naming(parse("iso:http://joe:secret@h/x.iso")):
+        raise ImageProblem("x")
+    assert "secret" not in str(caught.value)
+
+
+def test_the_hosts_of_a_reference_are_those_it_is_fetched_from() -> None:
+    assert hosts_of(parse("quay.io/x")) == {"quay.io"}
+    assert hosts_of(parse("iso:https://me:pw@h:8443/x.iso")) == {"h:8443"}
+    assert hosts_of(parse("oci:x")) == set()

@@ -6,7 +6,7 @@ from typing import BinaryIO
 import pytest
 
 from kairos_netboot.boot.site import Compression
-from kairos_netboot.errors import ImageProblem, ToolMissing
+from kairos_netboot.errors import ImageProblem, StoreProblem, ToolMissing
 from kairos_netboot.images.squashfs import (
     Builder,
     build,
@@ -92,6 +92,12 @@ def test_a_failing_builders_last_words_are_told_and_all_are_kept() -> None:
     with pytest.raises(ImageProblem, match=r"^sh failed with status 3: no space left$") as caught:
         build(["sh", "-c", script], lambda pipe: None, 0)
     assert caught.value.details == "first\nno space left\n"
+
+
+@pytest.mark.parametrize("words", ["No space left on device", "writing super block: I/O error."])
+def test_a_disk_that_takes_no_more_is_the_stores_problem(words: str) -> None:
+    with pytest.raises(StoreProblem, match=r"^the disk is full, or fails: make room, "):
+        build(["sh", "-c", f"cat > /dev/null; echo {words} >&2; exit 1"], lambda pipe: None, 0)
 
 
 def test_a_builder_that_stops_reading_is_a_failure() -> None:

@@ -356,3 +356,24 @@ def test_a_blob_is_told_with_its_size(store: Store) -> None:
     (blob,) = keep(store.blobs, b"12345")
     assert store.garbage().blobs == (Blob(digest=Digest.of(b"12345"), size=5),)
     assert blob.size == 5
+
+
+# Whom to trust
+
+
+def test_what_came_in_a_bundle_is_never_taken_for_an_image_that_was_made(store: Store) -> None:
+    image = make_image(store.blobs, "v1", layers=1)
+    store.add_image(replace(image, imported=True))
+    assert store.fleet().images["debian"].imported
+    assert store.image_of(image.source, image.digest) is None
+    store.add_image(replace(image, name="made", source=replace(image.source, name="made")))
+    assert store.image_of(image.source, image.digest) is not None
+
+
+def test_a_former_version_that_was_not_checked_does_not_come_back_unseen(store: Store) -> None:
+    added(store, "v1")
+    signed = make_image(store.blobs, "v2")
+    store.add_image(replace(signed, source=replace(signed.source, verify_key="KEY")))
+    with pytest.raises(StoreProblem, match="was not checked with the key"):
+        store.rollback_image("debian")
+    assert store.fleet().images["debian"].digest == signed.digest

@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column("facts", sa.JSON, nullable=False),
         sa.Column("files", sa.JSON, nullable=False),
         sa.Column("content", sa.JSON(none_as_null=True)),
+        sa.Column("imported", sa.Boolean, nullable=False, server_default=sa.text("0")),
         sa.Column("former", sa.JSON(none_as_null=True)),
     )
     for row in rows:

@@ -1,0 +1,122 @@
+"""Fields of the site file as values; each mistake with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from typing import ParamSpec, TypeVar
+
+from ..boot.cmdline import ROOM_FOR_ARGUMENTS, refuse_meaningful
+from ..boot.site import ONLY_FOR, ExitMethod, RegistryHost
+from ..cloudconfig.spelling import hint_or_known
+from ..errors import InvalidValue
+from ..images.reference import registry_host
+from ..values import Arch, Firmware, Mac
+from .located import Located
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+def checked(at: Located, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What `read` makes of the arguments; its InvalidValue is a mistake at this place."""
+    try:
+        return read(*args, **kwargs)
+    except InvalidValue as error:
+        raise at.mistake(str(error)) from None
+
+
+def named(fields: Mapping[str, Located], key: str) -> Iterable[tuple[str, Located]]:
+    return fields[key].entries() if key in fields else ()
+
+
+def required(at: Located, fields: Mapping[str, Located], key: str) -> Located:
+    if key not in fields:
+        raise at.mistake(f"'{key}' is missing")
+    return fields[key]
+
+
+def choice(fields: Mapping[str, Located], key: str, default: _Word) -> _Word:
+    words = type(default)
+    return words(fields[key].choice(*words)) if key in fields else default
+
+
+def registry(at: Located, host: str, *mirrors: str) -> RegistryHost:
+    return checked(at, registry_host, host, mirrors)
+
+
+def platform(at: Located | None) -> Arch:
+    """`amd64` or, as container tools say it, `linux/amd64`."""
+    if at is None:
+        return Arch.AMD64
+    text = at.text().removeprefix("linux/")
+    return Arch(text) if text in set(Arch) else Arch(at.choice(*Arch))
+
+
+def one_of(at: Located, known: Mapping[str, object], what: str) -> str:
+    name = at.text()
+    if name not in known:
+        raise at.mistake(f"no {what} '{name}'{hint_or_known(name, known)}")
+    return name
+
+
+def texts(at: Located | None) -> list[Located]:
+    """A list, or one text that stands for a list of one."""
+    if at is None:
+        return []
+    return [at] if isinstance(at.value(), str) else at.elements()
+
+
+def macs(at: Located) -> list[Located]:
+    found = texts(at) if not isinstance(at.value(), int) else [at]
+    if not found:
+        raise at.mistake("a node needs at least one MAC address")
+    return found
+
+
+def card(at: Located) -> Mac:
+    try:
+        mac = Mac(at.text())
+    except InvalidValue as error:
+        raise at.mistake(str(error)) from None
+    if int(mac[:2], 16) & 1:
+        raise at.mistake(f"{mac} is a group address, not one machine's")
+    return mac
+
+
+def kernel_args(at: Located | None) -> tuple[str, ...]:
+    """Checked here, where a mistake has a line, and once more with the whole command line."""
+    words = texts(at)
+    for word in words:
+        if not word.text().isprintable():
+            raise word.mistake("a kernel argument is one line of text")
+        try:
+            refuse_meaningful(word.text())
+        except InvalidValue as error:
+            raise word.mistake(str(error)) from None
+    if at and sum(len(word.text()) + 1 for word in words) > ROOM_FOR_ARGUMENTS:
+        raise at.mistake(
+            f"more than {ROOM_FOR_ARGUMENTS} characters: the kernel would cut its command line"
+        )
+    return tuple(word.text() for word in words)
+
+
+def variables(at: Located | None) -> dict[str, object]:
+    return {name: value.value() for name, value in at.entries()} if at else {}
+
+
+def exits(at: Located | None) -> dict[Firmware, ExitMethod]:
+    """`exit: silence` for every firmware that can do it, or one method for each firmware."""
+    if at is None:
+        return {}
+    if isinstance(at.value(), str):
+        method = ExitMethod(at.choice(*ExitMethod))
+        return {f: method for f in Firmware if ONLY_FOR.get(method, f) is f}
+    found = {}
+    for key, value in at.fields(*Firmware).items():
+        firmware, method = Firmware(key), ExitMethod(value.choice(*ExitMethod))
+        if ONLY_FOR.get(method, firmware) is not firmware:
+            raise value.mistake(f"{method} is for {ONLY_FOR[method].upper()} machines only")
+        found[firmware] = method
+    return found
