@@ -259,11 +259,11 @@ AMOUNTS: dict[str, Make] = {
         "layer 2 cannot be read",
         lambda: stating(0, tarfile.GNUTYPE_LONGNAME) * 20_000,
     ),
-    "a file of exabytes": blob("layer 2: with 'x' it has more than 64 GiB", lambda: stating(EIB)),
+    "a file of exabytes": blob("layer 2: with 'x' it has more than 16 GiB", lambda: stating(EIB)),
     "a file of less than nothing": blob("layer 2", lambda: stating(-512) + bytes(1024)),
-    "a sparse file of exabytes": sparse_layer("with 'holes' it has more than 64 GiB", sparse(EIB)),
+    "a sparse file of exabytes": sparse_layer("with 'holes' it has more than 16 GiB", sparse(EIB)),
     "many sparse files": sparse_layer(
-        "with 'holes' it has more than 64 GiB", *[sparse(7 << 30)] * 10
+        "with 'holes' it has more than 16 GiB", *[sparse(7 << 30)] * 10
     ),
     "a sparse file whose table has no end": unreadable(sparse(512, b"9" * 4000)),
     "a sparse file with a table for a billion pieces": unreadable(

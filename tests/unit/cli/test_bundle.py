@@ -388,7 +388,7 @@ def test_an_image_that_must_be_signed_comes_in_by_a_signed_bundle_only(
     site_file.write_text(SITE.replace("quay.io/kairos/debian:v4", signed))
     fill(central, site_file)
     export(run, central, tmp_path, "--sign-key", private)
-    with pytest.raises(InvalidValue, match="'debian' must be signed .*--verify-key"):
+    with pytest.raises(InvalidValue, match=r"'debian' must be signed .*--verify-key"):
         run(edge, "bundle", "import", tmp_path / "b.tar")
     run(edge, "bundle", "import", tmp_path / "b.tar", "--verify-key", public)
     site_file.write_text(SITE)
