@@ -10,6 +10,8 @@ from ..errors import InvalidValue
 from ..images.signature import PrivateKey, Sealed, load_private_key, load_public_key, sign
 from ..values import Digest
 
+_PASSWORD = "KAIROS_NETBOOT_KEY_PASSWORD"
+
 
 def read_public_key(path: Path) -> str:
     """The PEM text of a key that signatures can be checked with; raises InvalidValue."""
@@ -19,9 +21,14 @@ def read_public_key(path: Path) -> str:
 
 
 def read_private_key(path: Path) -> PrivateKey:
-    """Its password, where it has one, is in KAIROS_NETBOOT_KEY_PASSWORD."""
-    password = os.environ.get("KAIROS_NETBOOT_KEY_PASSWORD")
-    return load_private_key(_read(path), str(path), password.encode() if password else None)
+    """Its password, where it has one, is in the environment."""
+    password = os.environ.get(_PASSWORD)
+    try:
+        return load_private_key(_read(path), str(path), password.encode() if password else None)
+    except InvalidValue as problem:
+        if "password" in str(problem).removeprefix(str(path)):
+            raise InvalidValue(f"{problem} (the password is taken from {_PASSWORD})") from None
+        raise
 
 
 def signer(path: Path, name: str) -> Callable[[Digest], Sealed]:

@@ -41,6 +41,7 @@ from .fields import (
 )
 from .located import Located
 
+_MAX_FILE = 4 << 20
 # A node's name becomes a host name and a word in scripts (RFC 1123).
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 
@@ -153,6 +154,9 @@ class _Reader:
         """What is in the file that is named here."""
         path = self.folder / at.text()
         try:
+            # A site file may come in a bundle from strangers: no pipe, no device, nothing huge.
+            if path.exists() and (not path.is_file() or path.stat().st_size > _MAX_FILE):
+                raise at.mistake(f"{path} is no text file of at most {_MAX_FILE >> 20} MiB")
             text = self.files[at.text()] = path.read_text(encoding="utf-8")
             return text
         except UnicodeDecodeError:

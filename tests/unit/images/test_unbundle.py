@@ -63,6 +63,13 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """For many that change nothing."""
+    with closing(Store(tmp_path_factory.mktemp("edge") / "edge")) as opened:
+        yield opened
+
+
 @contextmanager
 def unchanged(store: Store) -> Iterator[None]:
     before = store.fleet(), store.blobs.all()
@@ -132,21 +139,14 @@ def test_a_signature_does_not_hold_for_another_content(bundle: Path) -> None:
 @example(1024)
 @example(1500)
 def test_a_bundle_cut_anywhere_changes_nothing(
-    exported: tuple[Path, list[Image]],
-    tmp_path_factory: pytest.TempPathFactory,
-    length: int,
+    exported: tuple[Path, list[Image]], shared: Store, length: int
 ) -> None:
     data = exported[0].read_bytes()
     end = data.rstrip(b"\0")  # a tar may well lack its empty blocks
-    folder = tmp_path_factory.mktemp("cut")
-    path = folder / "b.tar"
+    path = exported[0].with_name("cut.tar")
     path.write_bytes(data[: length % len(end)])
-    with (
-        closing(Store(folder / "edge")) as store,
-        unchanged(store),
-        pytest.raises(ImageProblem),
-    ):
-        take(path, store)
+    with unchanged(shared), pytest.raises(ImageProblem):
+        take(path, shared)
 
 
 @pytest.mark.parametrize("number", range(3))
