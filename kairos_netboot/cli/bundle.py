@@ -16,6 +16,7 @@ from ..config.resources import load_recipes
 from ..config.sitefile import load_site, load_with_files
 from ..errors import ImageProblem, InvalidValue, SiteMistake, UnknownName
 from ..images.bundle import BUNDLE_TAG, export_bundle, site_path
+from ..images.progress import count_of
 from ..images.signature import load_public_key
 from ..images.unbundle import Bundle, open_bundle, take_blobs
 from ..store.store import Store
@@ -50,7 +51,9 @@ def export(
         images = _images(site, store)
         with store.blobs.guard(), progress() as tell:
             digest = export_bundle(file, texts, site_file.name, images, store.blobs, sign, tell)
-    say(f"bundle {file}: {len(images)} images, {file.stat().st_size / 1e6:.1f} MB, {digest}")
+    say(
+        f"bundle {file}: {count_of(len(images), 'image')}, {file.stat().st_size / 1e6:.1f} MB, {digest}"
+    )
 
 
 def _images(site: Site, store: Store) -> list[Image]:
@@ -91,7 +94,7 @@ def import_(
             refuse_others(folder, bundle.site)
         with opened(common.state) as store, store.blobs.guard():
             lines = _take_over(bundle, folder, store, signed=key is not None)
-    say(f"bundle {file}: {len(bundle.images)} images; the site is in {folder}")
+    say(f"bundle {file}: {count_of(len(bundle.images), 'image')}; the site is in {folder}")
     for line in lines or ["nothing to change"]:
         say(line)
 
