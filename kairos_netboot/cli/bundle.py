@@ -51,9 +51,8 @@ def export(
         images = _images(site, store)
         with store.blobs.guard(), progress() as tell:
             digest = export_bundle(file, texts, site_file.name, images, store.blobs, sign, tell)
-    say(
-        f"bundle {file}: {count_of(len(images), 'image')}, {file.stat().st_size / 1e6:.1f} MB, {digest}"
-    )
+    size, count = file.stat().st_size / 1e6, count_of(len(images), "image")
+    say(f"bundle {file}: {count}, {size:.1f} MB, {digest}")
 
 
 def _images(site: Site, store: Store) -> list[Image]:
