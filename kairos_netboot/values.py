@@ -93,6 +93,10 @@ class Blob:
     digest: Digest
     size: int
 
+    @classmethod
+    def of(cls, data: bytes) -> Self:
+        return cls(digest=Digest.of(data), size=len(data))
+
 
 def printable(text: str, limit: int = 200) -> str:
     """Text from the network, fit for a terminal and a log line: no control characters, bounded."""

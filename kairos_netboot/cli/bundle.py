@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,19 +13,17 @@ from ..boot.site import Image, Site
 from ..config.resources import load_recipes
 from ..config.sitefile import load_site, load_with_files
 from ..errors import ImageProblem, InvalidValue, SiteMistake, UnknownName
-from ..images.bundle import BUNDLE_TAG, export_bundle, site_path
+from ..images.bundle import export_bundle, site_path
+from ..images.keys import load_public_key
 from ..images.progress import count_of
-from ..images.signature import load_public_key
+from ..images.source import naming
 from ..images.unbundle import Bundle, open_bundle, take_blobs
 from ..store.store import Store
-from ..values import printable
 from .app import Common, opened, say
 from .folder import in_place, refuse_other_file, refuse_others, unpacked
-from .keys import read_public_key, signer
+from .keys import read_private_key, read_public_key
 from .progress import progress
 from .site import check_documents
-
-_MAX_SAID = 600
 
 app = typer.Typer(help="A site with all its images in one file.", no_args_is_help=True)
 
@@ -46,11 +42,11 @@ def export(
     refuse_other_file(file)
     site, texts = load_with_files(site_file, load_recipes().recipes)
     check_documents(site)
-    sign = signer(sign_key, BUNDLE_TAG) if sign_key else None
+    key = read_private_key(sign_key) if sign_key else None
     with opened(common.state) as store:
         images = _images(site, store)
         with store.blobs.guard(), progress() as tell:
-            digest = export_bundle(file, texts, site_file.name, images, store.blobs, sign, tell)
+            digest = export_bundle(file, texts, site_file.name, images, store.blobs, key, tell)
     size, count = file.stat().st_size / 1e6, count_of(len(images), "image")
     say(f"bundle {file}: {count}, {size:.1f} MB, {digest}")
 
@@ -87,7 +83,7 @@ def import_(
     if verify_key is not None:
         key = load_public_key(read_public_key(verify_key), str(verify_key))
     folder = (to or common.state / "site").absolute()
-    with _naming(file):
+    with naming(str(file)):
         bundle = open_bundle(file, key)
         if to is not None:
             refuse_others(folder, bundle.site)
@@ -96,15 +92,6 @@ def import_(
     say(f"bundle {file}: {count_of(len(bundle.images), 'image')}; the site is in {folder}")
     for line in lines or ["nothing to change"]:
         say(line)
-
-
-@contextmanager
-def _naming(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except ImageProblem as problem:
-        said = printable(str(problem), _MAX_SAID)
-        raise ImageProblem(f"{file}: {said}", details=problem.details) from None
 
 
 def _take_over(bundle: Bundle, folder: Path, store: Store, *, signed: bool) -> list[str]:

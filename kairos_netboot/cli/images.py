@@ -201,7 +201,7 @@ def rm(context: typer.Context, name: Name) -> None:
     with opened(common.state) as store:
         store.remove_image(name)
         freed = store.garbage()
-    say(f"image {name}: gone; `kairos-netboot images gc` frees {freed.size / 1e6:.1f} MB")
+    say(f"image {name}: gone; `kairos-netboot images gc` frees {_size(freed)}")
 
 
 @app.command()
@@ -213,17 +213,17 @@ def gc(
     common: Common = context.obj
     with opened(common.state) as store:
         garbage = store.garbage()
-        if not garbage.blobs:
+        if not garbage:
             say("nothing to delete")
             return
-        for blob in garbage.blobs:
+        for blob in garbage:
             say(f"{blob.digest}  {_size([blob])}")
-        say(f"{len(garbage.blobs)} files that nothing needs, {garbage.size / 1e6:.1f} MB")
+        say(f"{len(garbage)} files that nothing needs, {_size(garbage)}")
         if not yes and not sys.stdin.isatty():
             raise InvalidValue("nobody to ask whether to delete them: say --yes")
         if yes or typer.confirm("delete them?"):
             freed = store.collect()
-            say(f"freed {freed.size / 1e6:.1f} MB")
+            say(f"freed {_size(freed)}")
 
 
 @app.command()

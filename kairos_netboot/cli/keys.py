@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import InvalidValue
-from ..images.signature import PrivateKey, Sealed, load_private_key, load_public_key, sign
-from ..values import Digest
-
-_PASSWORD = "KAIROS_NETBOOT_KEY_PASSWORD"
+from ..images.keys import PASSWORD, PrivateKey, load_private_key, load_public_key
 
 
 def read_public_key(path: Path) -> str:
@@ -22,19 +18,8 @@ def read_public_key(path: Path) -> str:
 
 def read_private_key(path: Path) -> PrivateKey:
     """Its password, where it has one, is in the environment."""
-    password = os.environ.get(_PASSWORD)
-    try:
-        return load_private_key(_read(path), str(path), password.encode() if password else None)
-    except InvalidValue as problem:
-        if "password" in str(problem).removeprefix(str(path)):
-            raise InvalidValue(f"{problem} (the password is taken from {_PASSWORD})") from None
-        raise
-
-
-def signer(path: Path, name: str) -> Callable[[Digest], Sealed]:
-    """What signs the manifest of a digest as `name`."""
-    key = read_private_key(path)
-    return lambda digest: sign(name, digest, key)
+    password = os.environ.get(PASSWORD)
+    return load_private_key(_read(path), str(path), password.encode() if password else None)
 
 
 def _read(path: Path) -> bytes:

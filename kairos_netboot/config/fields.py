@@ -7,10 +7,9 @@ from enum import StrEnum
 from typing import ParamSpec, TypeVar
 
 from ..boot.cmdline import ROOM_FOR_ARGUMENTS, refuse_meaningful
-from ..boot.site import ONLY_FOR, ExitMethod, RegistryHost
+from ..boot.site import ONLY_FOR, ExitMethod
 from ..cloudconfig.spelling import hint_or_known
 from ..errors import InvalidValue
-from ..images.reference import registry_host
 from ..values import Arch, Firmware, Mac
 from .located import Located
 
@@ -40,10 +39,6 @@ def required(at: Located, fields: Mapping[str, Located], key: str) -> Located:
 def choice(fields: Mapping[str, Located], key: str, default: _Word) -> _Word:
     words = type(default)
     return words(fields[key].choice(*words)) if key in fields else default
-
-
-def registry(at: Located, host: str, *mirrors: str) -> RegistryHost:
-    return checked(at, registry_host, host, mirrors)
 
 
 def platform(at: Located | None) -> Arch:
@@ -76,10 +71,7 @@ def macs(at: Located) -> list[Located]:
 
 
 def card(at: Located) -> Mac:
-    try:
-        mac = Mac(at.text())
-    except InvalidValue as error:
-        raise at.mistake(str(error)) from None
+    mac = checked(at, Mac, at.text())
     if int(mac[:2], 16) & 1:
         raise at.mistake(f"{mac} is a group address, not one machine's")
     return mac
@@ -91,10 +83,7 @@ def kernel_args(at: Located | None) -> tuple[str, ...]:
     for word in words:
         if not word.text().isprintable():
             raise word.mistake("a kernel argument is one line of text")
-        try:
-            refuse_meaningful(word.text())
-        except InvalidValue as error:
-            raise word.mistake(str(error)) from None
+        checked(word, refuse_meaningful, word.text())
     if at and sum(len(word.text()) + 1 for word in words) > ROOM_FOR_ARGUMENTS:
         raise at.mistake(
             f"more than {ROOM_FOR_ARGUMENTS} characters: the kernel would cut its command line"

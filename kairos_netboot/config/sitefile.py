@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..boot.site import (
@@ -21,8 +21,7 @@ from ..cloudconfig.spelling import hint
 from ..cloudconfig.yamlnodes import parse
 from ..errors import SiteMistake
 from ..images import reference as references
-from ..images.keys import check_authority
-from ..images.signature import load_public_key
+from ..images.keys import check_authority, load_public_key
 from ..values import Mac
 from .fields import (
     card,
@@ -34,7 +33,6 @@ from .fields import (
     named,
     one_of,
     platform,
-    registry,
     required,
     texts,
     variables,
@@ -129,11 +127,13 @@ class _Reader:
             checked(fields["ca"], check_authority, self._text(fields["ca"]), fields["ca"].text())
             ca = str((self.folder / fields["ca"].text()).absolute())
         insecure = fields["insecure"].flag() if "insecure" in fields else False
-        reached = registry(at, host)
-        for mirror in texts(fields.get("mirrors")):
-            more = registry(mirror, host, mirror.text())
-            reached = replace(reached, mirrors=(*reached.mirrors, *more.mirrors))
-        return replace(reached, ca=ca, insecure=insecure)
+        mirrors = texts(fields.get("mirrors"))
+        return RegistryHost(
+            host=checked(at, references.registry_host, host),
+            mirrors=tuple(checked(m, references.check_mirror, m.text()) for m in mirrors),
+            ca=ca,
+            insecure=insecure,
+        )
 
     def _profile(self, name: str, at: Located, images: Mapping[str, object]) -> Profile:
         fields = at.fields("image", "action", "cloud-config", "kernel-args", "variables", "exit")

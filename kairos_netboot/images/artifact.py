@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from ..boot.site import Image, ImageFacts
 from ..errors import ImageProblem
 from ..values import Arch, Blob, Digest, printable
-from .manifest import MANIFEST_TYPES, Descriptor, Manifest
+from .manifest import Descriptor, Manifest, encode, encode_manifest, entry
 
 ARTIFACT_TYPE = "application/vnd.kairos-netboot.boot-files.v1"
 FACTS_TYPE = "application/vnd.kairos-netboot.facts.v1+json"
@@ -46,19 +46,17 @@ class Packed:
 def pack(image: Image) -> Packed:
     """The same image gives the same bytes, whatever it is called, and wherever it came from."""
     facts = {**_facts(image.facts), "made_of": image.facts.made_of or image.digest}
-    config = _encoded(facts)
-    document = {
-        "schemaVersion": 2,
-        "mediaType": MANIFEST_TYPES[0],
-        "artifactType": ARTIFACT_TYPE,
-        "config": _descriptor(FACTS_TYPE, Blob(digest=Digest.of(config), size=len(config))),
-        "layers": [
-            _descriptor(kind, getattr(image.files, part)) | {"annotations": {_TITLE: part}}
+    config = encode(facts)
+    manifest = encode_manifest(
+        entry(FACTS_TYPE, Blob.of(config)),
+        [
+            entry(kind, getattr(image.files, part), annotations={_TITLE: part})
             for part, kind in _PART_TYPES.items()
         ],
-        "annotations": _annotations(facts),
-    }
-    return Packed(manifest=_encoded(document), config=config)
+        artifactType=ARTIFACT_TYPE,
+        annotations=_annotations(facts),
+    )
+    return Packed(manifest=manifest, config=config)
 
 
 def is_artifact(manifest: Manifest) -> bool:
@@ -102,11 +100,3 @@ def _parse_facts(config: bytes) -> ImageFacts:
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ImageProblem("its facts cannot be read: have it published again") from None
-
-
-def _descriptor(media_type: str, blob: Blob) -> dict[str, object]:
-    return {"mediaType": media_type, "digest": blob.digest, "size": blob.size}
-
-
-def _encoded(document: object) -> bytes:
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()

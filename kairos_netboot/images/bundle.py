@@ -8,10 +8,9 @@ bundle's config lists every blob by digest: a signature of the manifest covers a
 from __future__ import annotations
 
 import io
-import json
 import os
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import NamedTemporaryFile
@@ -22,9 +21,19 @@ from ..errors import SiteMistake, StoreProblem
 from ..store.blobs import CHUNK, BlobStore
 from ..store.rows import from_image
 from ..values import Blob, Digest
-from .manifest import INDEX_TYPES, MANIFEST_TYPES, MAX_DOCUMENT, MAX_LAYERS, REF_NAME
+from .keys import PrivateKey
+from .manifest import (
+    INDEX_TYPES,
+    MANIFEST_TYPES,
+    MAX_DOCUMENT,
+    MAX_LAYERS,
+    REF_NAME,
+    encode,
+    encode_manifest,
+    entry,
+)
 from .progress import Progress, Tell
-from .signing import Sealed
+from .signing import sign
 
 BUNDLE_TYPE = "application/vnd.kairos-netboot.bundle.v1"
 BUNDLE_TAG = "kairos-netboot.bundle"
@@ -39,7 +48,7 @@ def export_bundle(
     first: str,
     images: Sequence[Image],
     blobs: BlobStore,
-    sign: Callable[[Digest], Sealed] | None,
+    key: PrivateKey | None,
     tell: Tell,
 ) -> Digest:
     """Write the archive, whole or not at all; its manifest's digest. The same, the same bytes.
@@ -48,20 +57,20 @@ def export_bundle(
     SiteMistake for what has no place in a bundle, StoreProblem where it cannot be written.
     """
     site_tar = _pack_site(site)
-    config = _encoded({"site": first, "images": {i.name: _row(i) for i in images}})
+    config = encode({"site": first, "images": {i.name: _row(i) for i in images}})
     manifest = _manifest(config, site_tar, images)
     entries = [_entry(manifest, BUNDLE_TAG)]
     documents = [manifest, config, site_tar]
-    if sign is not None:
-        sealed = sign(Digest.of(manifest))
+    if key is not None:
+        sealed = sign(BUNDLE_TAG, Digest.of(manifest), key)
         entries.append(_entry(sealed.manifest, sealed.tag))
         documents += [sealed.manifest, *sealed.blobs.values()]
     entries += [_content_entry(image) for image in images if image.content]
-    index = _encoded({"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": entries})
+    index = encode({"schemaVersion": 2, "mediaType": INDEX_TYPES[0], "manifests": entries})
     for data in (index, *documents):
         _require_room(data)
     files = {
-        "oci-layout": _encoded({"imageLayoutVersion": "1.0.0"}),
+        "oci-layout": encode({"imageLayoutVersion": "1.0.0"}),
         "index.json": index,
         **{_blob_path(Digest.of(data)): data for data in documents},
     }
@@ -103,24 +112,10 @@ def _row(image: Image) -> dict[str, object]:
 
 def _manifest(config: bytes, site_tar: bytes, images: Sequence[Image]) -> bytes:
     files = {blob.digest: blob for image in images for blob in image.files}
-    layers = [
-        _descriptor(site_tar, SITE_TYPE),
-        *(
-            {"mediaType": FILE_TYPE, "digest": blob.digest, "size": blob.size}
-            for blob in files.values()
-        ),
-    ]
+    layers = [entry(SITE_TYPE, Blob.of(site_tar)), *(entry(FILE_TYPE, b) for b in files.values())]
     if len(layers) > MAX_LAYERS:
         raise SiteMistake(f"{len(images)} images are too many for one bundle: make several sites")
-    return _encoded(
-        {
-            "schemaVersion": 2,
-            "mediaType": MANIFEST_TYPES[0],
-            "artifactType": BUNDLE_TYPE,
-            "config": _descriptor(config, _CONFIG_TYPE),
-            "layers": layers,
-        }
-    )
+    return encode_manifest(entry(_CONFIG_TYPE, Blob.of(config)), layers, artifactType=BUNDLE_TYPE)
 
 
 def _require_room(data: bytes) -> None:
@@ -132,27 +127,15 @@ def _require_room(data: bytes) -> None:
 
 
 def _entry(data: bytes, tag: str) -> dict[str, object]:
-    return _descriptor(data, MANIFEST_TYPES[0]) | {"annotations": {REF_NAME: tag}}
+    return entry(MANIFEST_TYPES[0], Blob.of(data), annotations={REF_NAME: tag})
 
 
 def _content_entry(image: Image) -> dict[str, object]:
     assert image.content is not None
     if image.name.rpartition(":")[2] == BUNDLE_TAG:
         raise SiteMistake(f"an image in a bundle cannot be called '{image.name}': call it another")
-    return {
-        "mediaType": image.content.media_type,
-        "digest": image.content.manifest.digest,
-        "size": image.content.manifest.size,
-        "annotations": {REF_NAME: image.name},
-    }
-
-
-def _descriptor(data: bytes, media_type: str) -> dict[str, object]:
-    return {"mediaType": media_type, "digest": Digest.of(data), "size": len(data)}
-
-
-def _encoded(document: object) -> bytes:
-    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+    annotations = {REF_NAME: image.name}
+    return entry(image.content.media_type, image.content.manifest, annotations=annotations)
 
 
 def _blob_path(digest: Digest) -> str:

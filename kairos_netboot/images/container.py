@@ -10,12 +10,13 @@ from pathlib import Path
 from ..boot.site import Content, Image, ImageSource
 from ..store.blobs import BlobStore
 from ..store.store import Store
-from ..values import Blob, Digest
+from ..values import Blob
 from .artifact import is_artifact, unpack
+from .keys import load_public_key
 from .made import Made, finish
 from .manifest import Descriptor, Layer, Manifest, layers_of
 from .progress import Tell, count_of, summed
-from .signature import check_signature, load_public_key
+from .signature import check_signature
 from .source import Source, read_whole, resolve
 from .spool import Spool
 from .squash import squash
@@ -66,7 +67,7 @@ def _take_artifact(source: Source, manifest: Manifest, wanted: ImageSource, benc
         rootfs=paths["rootfs"],
         digest=manifest.digest,
         facts=artifact.facts,
-        checked={paths[name]: blob_of(part) for name, part in named.items()},
+        checked={paths[name]: part.blob for name, part in named.items()},
     )
 
 
@@ -87,14 +88,14 @@ def _take_layers(source: Source, manifest: Manifest, wanted: ImageSource, bench:
     kept = {bench.scratch / "manifest": manifest.data, bench.scratch / "config": config}
     for path, data in kept.items():
         path.write_bytes(data)
-        checked[path] = Blob(digest=Digest.of(data), size=len(data))
+        checked[path] = Blob.of(data)
     return Made(
         rootfs=rootfs,
         digest=manifest.digest,
         content=Content(
             media_type=manifest.media_type,
             manifest=Blob(digest=manifest.digest, size=len(manifest.data)),
-            blobs=tuple(map(blob_of, (manifest.config, *manifest.layers))),
+            blobs=tuple(one.blob for one in (manifest.config, *manifest.layers)),
         ),
         checked=checked,
     )
@@ -116,7 +117,7 @@ class Bench:
     def spool(self, source: Source, missing: list[Descriptor], what: str) -> Spool:
         total = sum(one.size for one in missing)
         heard = summed(self.tell, f"fetch {count_of(len(missing), what)}", total)
-        return Spool(source.blob, self.scratch, lambda one, done: heard(one.digest, done))
+        return Spool(source.blob, self.scratch, heard)
 
     def place(self, spool: Spool, descriptor: Descriptor) -> Path:
         """Where the blob is, or will be once the spool has fetched it."""
@@ -129,7 +130,3 @@ class Bench:
         if place.is_file():
             return lambda: place.open("rb")
         return partial(spool.open, layer.descriptor)
-
-
-def blob_of(descriptor: Descriptor) -> Blob:
-    return Blob(digest=descriptor.digest, size=descriptor.size)

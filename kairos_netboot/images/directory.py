@@ -14,7 +14,7 @@ from typing import BinaryIO, TypeAlias
 
 from ..errors import ImageProblem
 from ..store.blobs import CHUNK
-from .layers import MAX_ENTRIES
+from .layers import MAX_ENTRIES, XATTR_SPACES
 from .merge import END, header, link_header
 from .rootfs import find_boot_files
 from .tree import Inode, Kind, walk
@@ -30,7 +30,6 @@ _KINDS = {
     stat.S_IFBLK: Kind.BLOCK,
     stat.S_IFIFO: Kind.FIFO,
 }
-_XATTR_SPACES = ("user.", "trusted.", "security.")
 _MAX_TIME = 0xFFFFFFFF  # of squashfs
 
 Identity: TypeAlias = tuple[int, int]  # device and number of an inode
@@ -190,7 +189,7 @@ def _xattrs(place: str) -> dict[str, str]:
     return {
         name: os.getxattr(place, name, follow_symlinks=False).decode("utf-8", "surrogateescape")
         for name in sorted(names)
-        if name.startswith(_XATTR_SPACES)
+        if name.startswith(XATTR_SPACES)
     }
 
 

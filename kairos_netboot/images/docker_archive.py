@@ -16,7 +16,7 @@ from ..errors import ImageProblem, InvalidValue
 from ..values import Blob, Digest
 from .archive import OpenMember, Places, archive_members, find_place, read_chunks, read_places
 from .layout import INDEX, familiar, layout_source
-from .manifest import MANIFEST_TYPES, MAX_LAYERS, Descriptor, Manifest, parse
+from .manifest import MAX_LAYERS, Descriptor, Manifest, encode_manifest, entry, parse
 from .reference import LocalReference
 from .source import Source, read_bounded
 
@@ -139,22 +139,8 @@ def _diff_ids(config: bytes) -> tuple[Digest, ...]:
 
 
 def _manifest(config: bytes, layers: tuple[Descriptor, ...]) -> bytes:
-    about = Descriptor(media_type=_CONFIG_TYPE, digest=Digest.of(config), size=len(config))
-    document = {
-        "schemaVersion": 2,
-        "mediaType": MANIFEST_TYPES[0],
-        "config": _entry(about),
-        "layers": [_entry(layer) for layer in layers],
-    }
-    return json.dumps(document, separators=(",", ":")).encode()
-
-
-def _entry(descriptor: Descriptor) -> dict[str, object]:
-    return {
-        "mediaType": descriptor.media_type,
-        "digest": descriptor.digest,
-        "size": descriptor.size,
-    }
+    about = entry(_CONFIG_TYPE, Blob.of(config))
+    return encode_manifest(about, [entry(layer.media_type, layer.blob) for layer in layers])
 
 
 def _normal(name: object) -> str:

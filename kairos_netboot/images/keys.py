@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 PublicKey: TypeAlias = "EllipticCurvePublicKey"
 PrivateKey: TypeAlias = "EllipticCurvePrivateKey"
 
+PASSWORD = "KAIROS_NETBOOT_KEY_PASSWORD"
 _MAKE_KEY = "`openssl ecparam -name prime256v1 -genkey -noout -out KEY`"
 
 
@@ -45,18 +46,12 @@ def load_public_key(pem: str, what: str) -> PublicKey:
             f"{what} is no public key: give a PEM file like cosign.pub, which begins with"
             " -----BEGIN PUBLIC KEY-----"
         ) from None
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not _is_p256(key.curve):
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise InvalidValue(
             f"{what} is {_key_kind(key)}: give an ECDSA P-256 key, such as"
             " `cosign generate-key-pair` makes"
         )
     return key
-
-
-def _is_p256(curve: object) -> bool:
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    return isinstance(curve, ec.SECP256R1)
 
 
 def _key_kind(key: object) -> str:
@@ -80,15 +75,15 @@ def load_private_key(pem: bytes, what: str, password: bytes | None = None) -> Pr
     encrypted = b"ENCRYPTED" in pem  # PKCS 8's label, and `Proc-Type: 4,ENCRYPTED` of SEC 1
     if encrypted and password is None:
         raise InvalidValue(
-            f"{what} is encrypted: give its password, or take it off with"
+            f"{what} is encrypted: give its password in {PASSWORD}, or take it off with"
             " `openssl pkcs8 -topk8 -nocrypt -in KEY -out NEW`"
         )
     try:
         key = load_pem_private_key(pem, password if encrypted else None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        way_out = "check its password" if encrypted else f"make one with {_MAKE_KEY}"
+        way_out = f"check its password in {PASSWORD}" if encrypted else f"make one with {_MAKE_KEY}"
         raise InvalidValue(f"{what} cannot be read as a private key: {way_out}") from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not _is_p256(key.curve):
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise InvalidValue(
             f"{what} is {_key_kind(key)}: give an ECDSA P-256 key, made with {_MAKE_KEY}"
         )

@@ -26,7 +26,7 @@ _MAX_ID = 0xFFFFFFFF
 _MODES = tuple(range(0o10000))  # each number once in memory
 _XATTR = "SCHILY.xattr."
 # All that squashfs has room for; POSIX ACLs (system.*) are none of it.
-_XATTR_SPACES = ("user.", "trusted.", "security.")
+XATTR_SPACES = ("user.", "trusted.", "security.")
 _KINDS = {
     tarfile.DIRTYPE: Kind.DIRECTORY,
     tarfile.REGTYPE: Kind.FILE,
@@ -197,7 +197,7 @@ def _xattrs(member: tarfile.TarInfo) -> dict[str, str]:
     found = {}
     for key, value in member.pax_headers.items():
         name = key.removeprefix(_XATTR)
-        if name != key and name.startswith(_XATTR_SPACES):
+        if name != key and name.startswith(XATTR_SPACES):
             if not name.isprintable():
                 raise ImageProblem(f"'{member.name}' has an attribute with a broken name")
             found[name] = value

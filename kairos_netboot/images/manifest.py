@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from ..errors import ImageProblem, InvalidValue
-from ..values import Arch, Digest
+from ..values import Arch, Blob, Digest
 
 # Registries refuse manifests above 4 MiB; nobody needs more for a config either.
 MAX_DOCUMENT = 4 << 20
@@ -51,6 +51,10 @@ class Descriptor:
     platform: str = ""
     artifact_type: str = ""
     annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def blob(self) -> Blob:
+        return Blob(digest=self.digest, size=self.size)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -140,6 +144,21 @@ def layers_of(manifest: Manifest, config: bytes, arch: Arch) -> tuple[Layer, ...
         )
         for number, (layer, diff_id) in enumerate(zip(manifest.layers, diff_ids, strict=True), 1)
     )
+
+
+def encode(document: object) -> bytes:
+    """As a digest is taken of it: the same document, the same bytes."""
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def entry(media_type: str, blob: Blob, **more: object) -> dict[str, object]:
+    """A descriptor, to be written."""
+    return {"mediaType": media_type, "digest": blob.digest, "size": blob.size, **more}
+
+
+def encode_manifest(config: object, layers: Sequence[object], **more: object) -> bytes:
+    document = {"schemaVersion": 2, "mediaType": MANIFEST_TYPES[0], "config": config}
+    return encode({**document, "layers": layers, **more})
 
 
 def _load(data: bytes) -> Document:

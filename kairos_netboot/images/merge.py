@@ -5,7 +5,7 @@ from __future__ import annotations
 import tarfile
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 from ..errors import ImageProblem
@@ -54,25 +54,19 @@ def contents(
                 position = inode.offset + _stored_size(inode)
 
 
-def read_text(layers: Sequence[StoredLayer], inodes: Iterable[Inode]) -> dict[Inode, str]:
-    """Small text files, whole."""
-    return {
-        inode: b"".join(chunks).decode("utf-8", "replace")
-        for inode, chunks in contents(layers, inodes)
-    }
+def read_text(layers: Sequence[StoredLayer], inode: Inode) -> str:
+    """A small text file, whole."""
+    data = b"".join(chunk for _, chunks in contents(layers, [inode]) for chunk in chunks)
+    return data.decode("utf-8", "replace")
 
 
 def write_tar(
     root: Inode,
     layers: Sequence[StoredLayer],
     out: BinaryIO,
-    copies: Mapping[Inode, BinaryIO],
     report: Callable[[int], None] = lambda written: None,
 ) -> None:
-    """Write the tree: directories and special files, files as stored, hard links at the end.
-
-    Files named in `copies` are written there as well.
-    """
+    """Write the tree: directories and special files, files as stored, hard links at the end."""
     names, links = _names(root)
     out.write(header(".", root))
     for inode, path in names.items():
@@ -81,11 +75,8 @@ def write_tar(
     written = 0
     for inode, chunks in contents(layers, [i for i in names if i.kind is Kind.FILE]):
         out.write(header(names[inode], inode))
-        copy = copies.get(inode)
         for chunk in chunks:
             out.write(chunk)
-            if copy is not None:
-                copy.write(chunk)
             written += len(chunk)
             report(written)
         out.write(bytes(-inode.size % tarfile.BLOCKSIZE))

@@ -9,11 +9,13 @@ from ..errors import InvalidValue, StoreProblem
 from ..store.blobs import BlobStore
 from ..values import Blob, Digest
 from .artifact import pack
+from .keys import PrivateKey
 from .manifest import MANIFEST_TYPES
 from .progress import Progress, Tell
-from .reference import RegistryReference, naming, parse
+from .reference import RegistryReference, parse
 from .registry import open_repository
-from .signature import PrivateKey, sign
+from .signing import sign
+from .source import naming
 
 
 def publish_image(
@@ -35,17 +37,17 @@ def publish_image(
     packed = pack(image)
     digest = Digest.of(packed.manifest)
     with (
-        naming(reference),
+        naming(str(reference)),
         open_repository(reference, insecure=insecure, hosts=hosts, tell=tell) as repository,
     ):
-        repository.push_blob(packed.config, _blob(packed.config))
+        repository.push_blob(packed.config, Blob.of(packed.config))
         for name in ("rootfs", "initrd", "kernel"):
             blob = getattr(image.files, name)
             repository.push_blob(blobs.path(blob.digest), blob, _report(tell, name, blob))
         if key is not None:
             sealed = sign(str(reference), digest, key)
             for data in sealed.blobs.values():
-                repository.push_blob(data, _blob(data))
+                repository.push_blob(data, Blob.of(data))
             repository.push_manifest(packed.manifest, MANIFEST_TYPES[0], digest)
             repository.push_manifest(sealed.manifest, MANIFEST_TYPES[0], sealed.tag)
         repository.push_manifest(packed.manifest, MANIFEST_TYPES[0], reference.tag)
@@ -58,10 +60,6 @@ def registry_reference(text: str) -> RegistryReference:
     if not isinstance(reference, RegistryReference) or reference.digest or not reference.tag:
         raise InvalidValue(f"'{text}' is nothing to push to: write HOST/NAME:TAG")
     return reference
-
-
-def _blob(data: bytes) -> Blob:
-    return Blob(digest=Digest.of(data), size=len(data))
 
 
 def _report(tell: Tell, name: str, blob: Blob) -> Callable[[int], None]:

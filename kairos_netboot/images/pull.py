@@ -31,10 +31,9 @@ from .reference import (
     Scheme,
     hosts_of,
     is_url,
-    naming,
     parse,
 )
-from .source import Source
+from .source import Source, naming
 from .squashfs import build, choose, command, find_builder
 
 Fetch: TypeAlias = Callable[[str, Path], None]
@@ -49,7 +48,7 @@ def add_image(
     """
     reference = parse(wanted.reference)
     hosts = with_authority(hosts, reference, wanted.ca)
-    with naming(reference), store.blobs.guard():
+    with naming(str(reference)), store.blobs.guard():
         match reference:
             case RegistryReference():
                 with _registry(reference, wanted, hosts, tell) as source:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from ..boot.site import RegistryHost
-from ..errors import ImageProblem, InvalidValue, StoreProblem
+from ..errors import InvalidValue
 from ..values import Digest, printable
 
 DEFAULT_REGISTRY = "docker.io"
@@ -26,13 +24,11 @@ _NAME = re.compile(
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _HOST = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*"
-    r"|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+    r"|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?"
 )
 _MAX_NAME = 255
 _SEPARATORS = {".": ".", "_": "_"}
 _URL = re.compile(r"https?://[^\s/]+/\S+")
-
-_MAX_SAID = 600
 
 
 class Scheme(StrEnum):
@@ -155,22 +151,38 @@ def anchored(reference: Reference, folder: Path) -> Reference:
     return reference
 
 
-def registry_host(host: str, mirrors: Iterable[str] = ()) -> RegistryHost:
-    """A registry and its mirrors; raises InvalidValue for names that cannot be ones."""
+def registry_host(host: str) -> str:
+    """A registry's one name; raises InvalidValue."""
     if not _is_host(host):
         raise InvalidValue(f"'{host}' is no registry: write HOST or HOST:PORT")
-    for mirror in mirrors:
-        place = re.sub(r"^https?://", "", mirror)
-        first, _, prefix = place.partition("/")
-        if not _is_host(first) or (prefix and not _NAME.fullmatch(prefix)):
-            raise InvalidValue(f"'{mirror}' is no mirror: write [http://]HOST[:PORT][/PREFIX]")
-    host = DEFAULT_REGISTRY if host.lower() in _ALIASES else host.lower()
-    return RegistryHost(host=host, mirrors=tuple(mirrors))
+    return registry_name(host)
+
+
+def check_mirror(mirror: str) -> str:
+    """Raises InvalidValue for what cannot be one."""
+    first, _, prefix = re.sub(r"^https?://", "", mirror).partition("/")
+    if not _is_host(first) or (prefix and not _NAME.fullmatch(prefix)):
+        raise InvalidValue(f"'{mirror}' is no mirror: write [http://]HOST[:PORT][/PREFIX]")
+    return mirror
+
+
+def registry_name(host: str) -> str:
+    """The one name of a registry that has several."""
+    return DEFAULT_REGISTRY if host.lower() in _ALIASES else host.lower()
+
+
+def is_name(text: str) -> bool:
+    """Whether a repository, or an image here, can have this name."""
+    return len(text) <= _MAX_NAME and _NAME.fullmatch(text) is not None
+
+
+def is_tag(text: str) -> bool:
+    return _TAG.fullmatch(text) is not None
 
 
 def check_name(name: str) -> str:
     """An image's name, fit for a registry's path; raises InvalidValue."""
-    if not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
+    if not is_name(name):
         raise InvalidValue(
             f"{printable(repr(name), 80)} is no name for an image: small letters and digits, with"
             " . _ - or / between them"
@@ -254,7 +266,7 @@ def _parse_registry(text: str, body: str) -> RegistryReference:
     if colon and not _TAG.fullmatch(tag):
         raise InvalidValue(f"'{tag}' in '{text}' is no tag: write HOST/NAME:TAG")
     host, name = _split_host(text, head + slash + last)
-    if not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
+    if not is_name(name):
         raise InvalidValue(f"'{text}' is no image: write HOST/NAME:TAG, the name in lower case")
     return RegistryReference(
         host=host,
@@ -266,8 +278,7 @@ def _parse_registry(text: str, body: str) -> RegistryReference:
 
 def _is_host(text: str) -> bool:
     match = _HOST.fullmatch(text)
-    port = text.rpartition(":")[2] if match and not text.endswith("]") else ""
-    return match is not None and (not port.isdigit() or ":" not in text or 0 < int(port) < 65536)
+    return match is not None and (match[1] is None or 0 < int(match[1]) < 65536)
 
 
 def _split_host(text: str, path: str) -> tuple[str, str]:
@@ -277,22 +288,6 @@ def _split_host(text: str, path: str) -> tuple[str, str]:
     if slash and ("." in first or ":" in first or first == "localhost"):
         if not _is_host(first):
             raise InvalidValue(f"'{first}' in '{text}' is no registry: write HOST[:PORT]/NAME")
-        host = DEFAULT_REGISTRY if first.lower() in _ALIASES else first.lower()
+        host = registry_name(first)
         return host, rest if host != DEFAULT_REGISTRY or "/" in rest else f"library/{rest}"
     return DEFAULT_REGISTRY, path if slash else f"library/{path}"
-
-
-@contextmanager
-def naming(reference: Reference) -> Iterator[None]:
-    """Problems of an image name it; what the disk refuses is the store's problem."""
-    try:
-        yield
-    except ImageProblem as problem:
-        # Manifests, too, hold texts as long as their makers want, and what terminals obey.
-        said = printable(str(problem), _MAX_SAID)
-        raise ImageProblem(f"{shown(str(reference))}: {said}", details=problem.details) from None
-    except OSError as error:
-        what = error.strerror or str(error)
-        raise StoreProblem(
-            f"{shown(str(reference))} cannot be made into boot files: {what}"
-        ) from error

@@ -14,28 +14,10 @@ from typing import Any
 
 from ..errors import ImageProblem
 from ..values import Digest
-from .keys import PrivateKey, PublicKey, load_private_key, load_public_key
+from .keys import PublicKey
 from .manifest import MAX_DOCUMENT, Descriptor, Manifest, parse
-from .signing import (
-    SIGNATURE_KEY,
-    SIGNATURE_TYPE,
-    SIMPLE_SIGNING,
-    Sealed,
-    sign,
-    signature_tag,
-)
+from .signing import SIGNATURE_KEY, SIGNATURE_TYPE, SIMPLE_SIGNING, signature_tag
 from .source import Source, read_whole
-
-__all__ = [
-    "PrivateKey",
-    "PublicKey",
-    "Sealed",
-    "check_signature",
-    "load_private_key",
-    "load_public_key",
-    "sign",
-    "signature_tag",
-]
 
 # Versions 0.1 to 0.3 hold the same envelope; 0.1 and 0.2 write `bundle+json;version=0.1`.
 _BUNDLE_STEM = "application/vnd.dev.sigstore.bundle"

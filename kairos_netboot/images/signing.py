@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..values import Digest
+from ..values import Blob, Digest
 from .keys import PrivateKey
-from .manifest import MANIFEST_TYPES
+from .manifest import encode, encode_manifest, entry
 
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 SIGNATURE_KEY = "dev.cosignproject.cosign/signature"
@@ -36,16 +35,10 @@ def sign(reference: str, digest: Digest, key: PrivateKey) -> Sealed:
     """A signature that `digest` is what `reference` names. The same, the same bytes."""
     payload = _payload(reference, digest)
     config = _config(payload)
-    manifest = _encoded(
-        {
-            "schemaVersion": 2,
-            "mediaType": MANIFEST_TYPES[0],
-            "config": _descriptor(config, _CONFIG_TYPE),
-            "layers": [
-                _descriptor(payload, SIMPLE_SIGNING)
-                | {"annotations": {SIGNATURE_KEY: _signature(payload, key)}}
-            ],
-        }
+    annotations = {SIGNATURE_KEY: _signature(payload, key)}
+    manifest = encode_manifest(
+        entry(_CONFIG_TYPE, Blob.of(config)),
+        [entry(SIMPLE_SIGNING, Blob.of(payload), annotations=annotations)],
     )
     return Sealed(
         tag=signature_tag(digest),
@@ -69,12 +62,12 @@ def _payload(reference: str, digest: Digest) -> bytes:
         "image": {"docker-manifest-digest": digest},
         "type": SIGNATURE_TYPE,
     }
-    return _encoded({"critical": critical, "optional": None})
+    return encode({"critical": critical, "optional": None})
 
 
 def _config(payload: bytes) -> bytes:
     """What cosign's library writes for an image whose only layer is the payload."""
-    return _encoded(
+    return encode(
         {
             "architecture": "",
             "created": _EPOCH,
@@ -84,11 +77,3 @@ def _config(payload: bytes) -> bytes:
             "config": {},
         }
     )
-
-
-def _descriptor(data: bytes, media_type: str) -> dict[str, object]:
-    return {"mediaType": media_type, "size": len(data), "digest": Digest.of(data)}
-
-
-def _encoded(document: object) -> bytes:
-    return json.dumps(document, separators=(",", ":")).encode()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ..errors import ImageProblem
+from ..errors import ImageProblem, StoreProblem
 from ..store.blobs import check_blob
-from ..values import Arch, Blob, Digest
+from ..values import Arch, Blob, Digest, printable
 from .manifest import (
     MAX_DOCUMENT,
     Descriptor,
@@ -16,7 +17,9 @@ from .manifest import (
     choose,
     parse,
 )
+from .reference import shown
 
+_MAX_SAID = 600
 _MAX_NESTING = 4  # a layout's index, an image's index, its manifest
 
 
@@ -60,8 +63,7 @@ def resolve(source: Source, arch: Arch) -> Resolved:
 def read_whole(chunks: Iterable[bytes], descriptor: Descriptor) -> bytes:
     """A small document or blob, its size and digest checked."""
     data = read_bounded(chunks)
-    found = Blob(digest=Digest.of(data), size=len(data))
-    check_blob(found, descriptor.digest, descriptor.size)
+    check_blob(Blob.of(data), descriptor.digest, descriptor.size)
     return data
 
 
@@ -72,3 +74,16 @@ def read_bounded(chunks: Iterable[bytes]) -> bytes:
         if len(data) > MAX_DOCUMENT:
             raise ImageProblem(f"a document of more than {MAX_DOCUMENT >> 20} MiB: no manifest")
     return bytes(data)
+
+
+@contextmanager
+def naming(what: str) -> Iterator[None]:
+    """Problems of an image name it; what the disk refuses is the store's problem."""
+    try:
+        yield
+    except ImageProblem as problem:
+        # Manifests, too, hold texts as long as their makers want, and what terminals obey.
+        said = printable(str(problem), _MAX_SAID)
+        raise ImageProblem(f"{shown(what)}: {said}", details=problem.details) from None
+    except OSError as error:
+        raise StoreProblem(f"{shown(what)}: {error.strerror or error}") from error

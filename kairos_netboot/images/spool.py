@@ -11,6 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self, TypeAlias, cast
 
@@ -97,7 +98,7 @@ class Arrival:
             self._news.wait_for(lambda: self._ended)
         if self._error is not None:
             raise _again(self._error)
-        return Blob(digest=self.descriptor.digest, size=self.descriptor.size)
+        return self.descriptor.blob
 
 
 def _again(error: BaseException) -> BaseException:
@@ -168,7 +169,7 @@ class Spool:
         self,
         fetch: Fetch,
         directory: Path,
-        report: Callable[[Descriptor, int], None] = lambda descriptor, count: None,
+        report: Callable[[Digest, int], None] = lambda digest, count: None,
     ) -> None:
         self._fetch = fetch
         self._directory = directory
@@ -215,12 +216,8 @@ class Spool:
 
     def _work(self) -> None:
         while (arrival := self._waiting.get()) is not None and not self._given_up.is_set():
-            descriptor = arrival.descriptor
-
-            def report(count: int, descriptor: Descriptor = descriptor) -> None:
-                self._report(descriptor, count)
-
-            error = arrival.take(self._chunks(descriptor), report)
+            wanted = arrival.descriptor
+            error = arrival.take(self._chunks(wanted), partial(self._report, wanted.digest))
             if error is not None:
                 self._give_up(error)
 

@@ -70,7 +70,7 @@ def _in_two_passes(
 ) -> None:
     root = index_layers(layers, _reading(layers, tell))
     boot = find_boot_files(root)
-    config = read_text(layers, [boot.config.inode])[boot.config.inode] if boot.config else ""
+    config = read_text(layers, boot.config.inode) if boot.config else ""
     total = content_size(root)
 
     def report(done: int) -> None:
@@ -78,7 +78,7 @@ def _in_two_passes(
 
     build(
         command(builder, choose(wanted, config), squashed, root, os.cpu_count() or 1),
-        lambda pipe: write_tar(root, layers, pipe, {}, report),
+        lambda pipe: write_tar(root, layers, pipe, report),
         newest_time(root),
     )
 

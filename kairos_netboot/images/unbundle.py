@@ -20,11 +20,12 @@ from ..store.blobs import BlobStore
 from ..store.rows import to_image
 from ..values import Arch, Blob, Digest, printable
 from .bundle import BUNDLE_TAG, BUNDLE_TYPE, FILE_TYPE, SITE_TYPE, site_path
+from .keys import PublicKey
 from .layout import open_archive
 from .manifest import MAX_DOCUMENT, Descriptor, Manifest, parse
 from .progress import Tell, count_of, summed
 from .reference import LocalReference, Scheme
-from .signature import PublicKey, check_signature
+from .signature import check_signature
 from .source import Source, read_whole, resolve
 from .spool import Spool
 
@@ -77,7 +78,7 @@ def take_blobs(bundle: Bundle, blobs: BlobStore, tell: Tell) -> None:
     heard = summed(tell, f"take {count_of(len(missing), 'file')}", total)
     with (
         blobs.scratch() as scratch,
-        Spool(bundle.source.blob, scratch, lambda one, done: heard(one.digest, done)) as spool,
+        Spool(bundle.source.blob, scratch, heard) as spool,
     ):
         for blob in missing:
             spool.add(Descriptor(media_type=FILE_TYPE, digest=blob.digest, size=blob.size))
@@ -140,7 +141,7 @@ def _check_content(image: Image, content: Content, source: Source) -> None:
         raise ImageProblem(f"its image '{image.name}' has no manifest: export it again")
     manifest = parse(read_whole(source.document(wanted), wanted))
     named = (manifest.config, *manifest.layers) if isinstance(manifest, Manifest) else ()
-    listed = tuple(Blob(digest=one.digest, size=one.size) for one in named)
+    listed = tuple(one.blob for one in named)
     if not isinstance(manifest, Manifest) or (listed, manifest.media_type) != (
         content.blobs,
         content.media_type,

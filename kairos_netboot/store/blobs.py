@@ -190,27 +190,6 @@ class BlobStore:
                     _remove(entry)
 
 
-def write_checked(
-    chunks: Iterable[bytes],
-    path: Path,
-    expected: Digest,
-    size: int,
-    report: Callable[[int], None] = lambda written: None,
-) -> None:
-    """Write a stream to a new file; raises ImageProblem where it is not as expected."""
-    sha256, written = hashlib.sha256(), 0
-    with path.open("xb") as file:
-        for chunk in chunks:
-            written += len(chunk)
-            if written > size:
-                break
-            sha256.update(chunk)
-            file.write(chunk)
-            report(written)
-    digest = Digest("sha256:" + sha256.hexdigest())
-    check_blob(Blob(digest=digest, size=written), expected, size)
-
-
 def check_blob(found: Blob, expected: Digest, size: int | None) -> None:
     """Raise ImageProblem unless what was read is what was announced."""
     if size is not None and found.size != size:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from ..boot.lifecycle import State
 from ..boot.site import Image
 from ..errors import StoreProblem, UnknownName
-from ..values import Blob, Digest
+from ..values import Digest
 from .nodes import read_node
 from .rows import from_image, to_image
 from .schema import images, nodes
@@ -18,17 +16,6 @@ from .site import read_profiles
 
 # A node in one of these may fetch its boot files at any moment, again and again.
 _FETCHING = (State.BOOTING, State.INSTALLING)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Garbage:
-    """Blobs that nothing needs."""
-
-    blobs: tuple[Blob, ...]
-
-    @property
-    def size(self) -> int:
-        return sum(blob.size for blob in self.blobs)
 
 
 def read_images(connection: Connection) -> dict[str, Image]:

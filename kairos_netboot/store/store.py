@@ -17,12 +17,11 @@ from ..boot.lifecycle import MAX_BOOTS, MAY_INSTALL, Kind
 from ..boot.site import Image, ImageSource, RegistryHost, Site
 from ..boot.tokens import BootTokens
 from ..errors import StoreProblem, UnknownName
-from ..values import Digest, Mac
+from ..values import Blob, Digest, Mac
 from .blobs import BlobStore
 from .database import change_count, open_database, reading, writing
 from .directory import open_directory
 from .images import (
-    Garbage,
     drop_image,
     is_kept,
     needed_blobs,
@@ -162,22 +161,22 @@ class Store:
         with writing(self._engine) as connection:
             drop_image(connection, name)
 
-    def garbage(self) -> Garbage:
+    def garbage(self) -> tuple[Blob, ...]:
         """The blobs that no image, no former image and no booting node needs."""
         with reading(self._engine) as connection:
             return self._garbage(connection)
 
-    def _garbage(self, connection: Connection) -> Garbage:
+    def _garbage(self, connection: Connection) -> tuple[Blob, ...]:
         here, needed = self.blobs.all(), needed_blobs(connection)
-        return Garbage(blobs=tuple(blob for blob in here if blob.digest not in needed))
+        return tuple(blob for blob in here if blob.digest not in needed)
 
-    def collect(self) -> Garbage:
+    def collect(self) -> tuple[Blob, ...]:
         """Delete the garbage; what was deleted. StoreProblem while an image is being added."""
         with self.blobs.alone():
             # Between the look and the deletion no boot may begin, and no image be put back.
             with writing(self._engine) as connection:
                 garbage = self._garbage(connection)
-                self.blobs.set_aside(garbage.blobs)
+                self.blobs.set_aside(garbage)
             self.blobs.sweep()
         return garbage
 

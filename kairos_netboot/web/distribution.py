@@ -9,16 +9,14 @@ from enum import StrEnum
 from urllib.parse import unquote, urlencode
 
 from ..errors import InvalidValue, NetbootError
+from ..images.manifest import INDEX_TYPES, MANIFEST_TYPES
+from ..images.reference import is_name, is_tag
 from ..values import Digest, printable
 
-INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
-DOCKER_MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+INDEX_TYPE, DOCKER_MANIFEST_TYPE = INDEX_TYPES[0], MANIFEST_TYPES[1]
 
 # The longest name, the longest tag and the words between them fit twice.
 _LONGEST_PATH = 1024
-_NAME_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_NAME = re.compile(rf"{_NAME_PART}(?:/{_NAME_PART})*")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _TAGS = re.compile(r"/v2/(.+)/tags/list", re.DOTALL)
 _PART = re.compile(r"/v2/(.+)/(manifests|blobs|referrers)/([^/]*)", re.DOTALL)
 
@@ -100,11 +98,6 @@ def _decoded(raw: str) -> str:
     return unquote(raw)
 
 
-def is_name(text: str) -> bool:
-    """Whether a repository can have this name."""
-    return len(text) <= 255 and _NAME.fullmatch(text) is not None
-
-
 def _name(text: str) -> str:
     if not is_name(text):
         raise Refused(Code.NAME_INVALID, f"'{printable(text, 80)}' is no name of a repository")
@@ -114,7 +107,7 @@ def _name(text: str) -> str:
 def _part(name: str, what: What, last: str) -> Ask:
     if what is not What.MANIFEST or ":" in last:
         return Ask(what=what, name=name, digest=_digest(last))
-    if not _TAG.fullmatch(last):
+    if not is_tag(last):
         raise Refused(Code.TAG_INVALID, f"'{printable(last, 80)}' is no tag")
     return Ask(what=what, name=name, tag=last)
 

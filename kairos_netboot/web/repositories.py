@@ -6,21 +6,18 @@ under the path it has there too, so that this server can stand in for that regis
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ..boot.fleet import Fleet
 from ..boot.site import Content, Image
 from ..errors import InvalidValue
-from ..images.reference import DEFAULT_REGISTRY, RegistryReference, parse
+from ..images.manifest import encode, entry
+from ..images.reference import RegistryReference, is_name, parse, registry_name
 from ..values import Blob, Digest
-from .distribution import INDEX_TYPE, Ask, Code, Refused, is_name
+from .distribution import INDEX_TYPE, Ask, Code, Refused
 
 LATEST, FORMER = "latest", "former"
-
-# What clients call Docker's registry when they ask somebody else for its images.
-_ALIASES = {"index.docker.io": DEFAULT_REGISTRY, "registry-1.docker.io": DEFAULT_REGISTRY}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,17 +26,15 @@ class Offered:
 
     media_type: str
     digest: Digest
-    size: int
     images: tuple[str, ...]  # which of ours it is
     data: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A registry that an image came from, its path and tag there, and the image."""
+    """A registry that an image came from, its tag there, and the image."""
 
     host: str
-    path: str
     tag: str
     image: Image
     content: Content
@@ -89,7 +84,7 @@ def repository(fleet: Fleet, name: str, registry: str = "") -> Repository:
     `registry` is the one that a client takes us for, as containerd tells by `?ns=`; empty where
     it asks us as ourselves, or does not say.
     """
-    registry = _ALIASES.get(registry.lower(), registry.lower())
+    registry = registry_name(registry)
     present = list(_places(fleet.images.values(), name, registry))
     former = list(_places(fleet.former.values(), name, registry))
     tags: dict[str, list[Place]] = {}
@@ -119,7 +114,7 @@ def _own(fleet: Fleet, name: str) -> Iterator[tuple[str, Place]]:
     for tag, images in ((LATEST, fleet.images), (FORMER, fleet.former)):
         image = images.get(name)
         if image and image.content:
-            yield tag, Place(host="", path=name, tag=tag, image=image, content=image.content)
+            yield tag, Place(host="", tag=tag, image=image, content=image.content)
 
 
 def _places(images: Iterable[Image], name: str, registry: str) -> Iterator[Place]:
@@ -128,10 +123,9 @@ def _places(images: Iterable[Image], name: str, registry: str) -> Iterator[Place
         source = _source(image)
         if not image.content or not source or source.name != name:
             continue
-        if registry in ("", source.host.lower()):
+        if registry in ("", source.host):
             yield Place(
-                host=source.host.lower(),
-                path=source.name,
+                host=source.host,
                 tag=source.tag,
                 image=image,
                 content=image.content,
@@ -167,7 +161,6 @@ def _offered(*places: Place) -> Offered:
     return Offered(
         media_type=content.media_type,
         digest=content.manifest.digest,
-        size=content.manifest.size,
         images=tuple(sorted({place.image.name for place in places})),
     )
 
@@ -179,20 +172,18 @@ def _index(places: tuple[Place, ...]) -> Offered | None:
     if len(places) < 2 or len(by_arch) < len(places) or len({p.host for p in places}) > 1:
         return None
     manifests = [
-        {
-            "mediaType": place.content.media_type,
-            "digest": place.content.manifest.digest,
-            "size": place.content.manifest.size,
-            "platform": {"architecture": arch, "os": "linux"},
-        }
+        entry(
+            place.content.media_type,
+            place.content.manifest,
+            platform={"architecture": arch, "os": "linux"},
+        )
         for arch, place in sorted(by_arch.items())
     ]
     document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests}
-    data = json.dumps(document, separators=(",", ":")).encode()
+    data = encode(document)
     return Offered(
         media_type=INDEX_TYPE,
         digest=Digest.of(data),
-        size=len(data),
         images=tuple(sorted(place.image.name for place in places)),
         data=data,
     )

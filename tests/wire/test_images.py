@@ -220,7 +220,7 @@ def test_the_lists_of_both_builders_agree(tmp_path: Path) -> None:
     for builder in Builder:
         target = tmp_path / builder
         argv = squashfs.command(builder, Compression.ZSTD, target, root, 2)
-        squashfs.build(argv, lambda pipe: write_tar(root, layers, pipe, {}), newest_time(root))
+        squashfs.build(argv, lambda pipe: write_tar(root, layers, pipe), newest_time(root))
         said = subprocess.run(
             ["unsquashfs", "-lln", str(target)], check=True, capture_output=True
         ).stdout

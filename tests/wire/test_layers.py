@@ -67,7 +67,7 @@ def run(*argv: str | Path, cwd: Path | None = None) -> bytes:
 def two_passes(layers: Sequence[StoredLayer], target: Path, builder: Builder) -> None:
     root = index_layers(layers)
     argv = squashfs.command(builder, Compression.ZSTD, target, root, 2)
-    squashfs.build(argv, lambda pipe: write_tar(root, layers, pipe, {}), newest_time(root))
+    squashfs.build(argv, lambda pipe: write_tar(root, layers, pipe), newest_time(root))
 
 
 def one_pass(layers: Sequence[StoredLayer], target: Path, builder: Builder) -> None:

@@ -25,9 +25,9 @@ from kairos_netboot.boot.site import Image, ImageSource
 from kairos_netboot.cli.main import app
 from kairos_netboot.errors import ImageProblem, InvalidValue, NetbootError, StoreProblem
 from kairos_netboot.images.artifact import pack
+from kairos_netboot.images.keys import PrivateKey
 from kairos_netboot.images.publish import publish_image
 from kairos_netboot.images.reference import RegistryReference, parse
-from kairos_netboot.images.signature import PrivateKey
 from kairos_netboot.store.store import Store
 from kairos_netboot.values import Arch, Digest
 from tests.bundles import keep, made_image

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from kairos_netboot.boot.site import Image
 from kairos_netboot.cli.main import app
 from kairos_netboot.errors import InvalidValue, NetbootError, StoreProblem, UnknownName
-from kairos_netboot.images.signature import sign
+from kairos_netboot.images.signing import sign
 from kairos_netboot.store.store import Store
 from kairos_netboot.values import Arch, Digest
 from tests.images_factory import (

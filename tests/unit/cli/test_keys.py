@@ -10,14 +10,12 @@ from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     KeySerializationEncryption,
-    NoEncryption,
     PrivateFormat,
     PublicFormat,
 )
 
-from kairos_netboot.cli.keys import read_private_key, read_public_key, signer
+from kairos_netboot.cli.keys import read_private_key, read_public_key
 from kairos_netboot.errors import InvalidValue
-from kairos_netboot.images.signature import sign
 from kairos_netboot.values import Digest
 
 KEY = ec.derive_private_key(7, ec.SECP256R1())
@@ -27,11 +25,6 @@ DIGEST = Digest.of(b"x")
 def write_private(path: Path, encryption: KeySerializationEncryption) -> Path:
     path.write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
     return path
-
-
-def test_what_signs_does_so_under_its_name(tmp_path: Path) -> None:
-    path = write_private(tmp_path / "key.pem", NoEncryption())
-    assert signer(path, "name")(DIGEST) == sign("name", DIGEST, KEY)
 
 
 def test_a_password_comes_from_the_environment(

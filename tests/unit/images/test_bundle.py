@@ -20,7 +20,7 @@ from kairos_netboot.boot.site import BootFiles, Image, ImageSource
 from kairos_netboot.errors import SiteMistake, StoreProblem
 from kairos_netboot.images.bundle import export_bundle, site_path
 from kairos_netboot.images.progress import Progress
-from kairos_netboot.images.signature import sign, signature_tag
+from kairos_netboot.images.signing import signature_tag
 from kairos_netboot.store.store import Store
 from kairos_netboot.values import Arch, Digest
 from tests.bundles import at, files_of, keep, made_image
@@ -51,8 +51,7 @@ def export(
     site: dict[str, str] = SITE,
     key: ec.EllipticCurvePrivateKey | None = None,
 ) -> Digest:
-    signed = None if key is None else lambda digest: sign("bundle", digest, key)
-    return export_bundle(target, site, "site.yaml", images, store.blobs, signed, lambda told: None)
+    return export_bundle(target, site, "site.yaml", images, store.blobs, key, lambda told: None)
 
 
 def test_it_is_a_layout_of_the_bundle_and_of_the_images(

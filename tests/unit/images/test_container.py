@@ -20,7 +20,7 @@ from kairos_netboot.images.artifact import pack
 from kairos_netboot.images.container import from_container
 from kairos_netboot.images.manifest import MAX_DOCUMENT, Descriptor, parse
 from kairos_netboot.images.progress import Progress
-from kairos_netboot.images.signature import sign
+from kairos_netboot.images.signing import sign
 from kairos_netboot.images.source import Source
 from kairos_netboot.store.store import Store
 from kairos_netboot.values import Arch, Blob, Digest

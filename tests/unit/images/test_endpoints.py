@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,9 @@ def test_a_mirror_says_that_it_is_one() -> None:
 
 
 def test_without_anything_the_systems_authorities_are_trusted(tmp_path: Path) -> None:
-    trust_for("r.example", {}, [tmp_path / "no", tmp_path])
+    found = trust_for("r.example", {}, [tmp_path / "no", tmp_path]).cert_store_stats()
+    system = ssl.create_default_context().cert_store_stats()
+    assert found["x509_ca"] >= system["x509_ca"] > 0
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def one_pass(layers: Layers) -> Tree:
 
 def two_passes(layers: Layers) -> Tree:
     out, packed = io.BytesIO(), stored(*layers)
-    write_tar(index_layers(packed), packed, out, {})
+    write_tar(index_layers(packed), packed, out)
     return tree_of(out.getvalue())
 
 

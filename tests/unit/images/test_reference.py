@@ -14,13 +14,14 @@ from kairos_netboot.images.reference import (
     RegistryReference,
     Scheme,
     anchored,
+    check_mirror,
     default_name,
     hosts_of,
-    naming,
     parse,
     registry_host,
     shown,
 )
+from kairos_netboot.images.source import naming
 from kairos_netboot.values import Digest
 
 DIGEST = Digest("sha256:" + "ab" * 32)
@@ -192,19 +193,19 @@ def test_a_port_that_cannot_be_is_refused(port: str) -> None:
     with pytest.raises(InvalidValue, match="is no registry"):
         parse(f"localhost:{port}/x")
     with pytest.raises(InvalidValue, match="is no mirror"):
-        registry_host("quay.io", [f"mirror.lan:{port}"])
+        check_mirror(f"mirror.lan:{port}")
 
 
 @pytest.mark.parametrize("host", ["index.docker.io", "Docker.IO", "registry-1.docker.io"])
 def test_dockers_registry_has_one_name_here(host: str) -> None:
-    assert registry_host(host).host == "docker.io"
+    assert registry_host(host) == "docker.io"
     assert str(parse(f"{host}/library/x:1")) == "docker.io/library/x:1"
 
 
 def test_logins_and_queries_of_addresses_are_not_shown() -> None:
     text = "files:kernel=http://joe:secret@h/k,initrd=http://h/i?sig=abc,rootfs=r"
     assert shown(text) == "files:kernel=http://***@h/k,initrd=http://h/i?***,rootfs=r"
-    with pytest.raises(ImageProblem) as caught, naming(parse("iso:http://joe:secret@h/x.iso")):
+    with pytest.raises(ImageProblem) as caught, naming("iso:http://joe:secret@h/x.iso"):
         raise ImageProblem("x")
     assert "secret" not in str(caught.value)
 

@@ -13,15 +13,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kairos_netboot.errors import ImageProblem
+from kairos_netboot.images.keys import PublicKey, load_public_key
 from kairos_netboot.images.manifest import Descriptor, Index
-from kairos_netboot.images.signature import (
-    PublicKey,
-    check_signature,
-    encode_envelope,
-    load_public_key,
-    sign,
-    signature_tag,
-)
+from kairos_netboot.images.signature import check_signature, encode_envelope
+from kairos_netboot.images.signing import sign, signature_tag
 from kairos_netboot.images.source import Source
 from kairos_netboot.values import Digest
 from tests.images_factory import encoded

@@ -271,7 +271,7 @@ def test_a_full_disk_is_the_stores_problem(tmp_path: Path) -> None:
 def test_progress_names_the_blob_and_never_more_than_its_size(tmp_path: Path) -> None:
     heard: list[tuple[Digest, int]] = []
     with Spool(
-        giving(DATA[:7], DATA[7:]), tmp_path, lambda one, done: heard.append((one.digest, done))
+        giving(DATA[:7], DATA[7:]), tmp_path, lambda one, done: heard.append((one, done))
     ) as spool:
         spool.add(described(DATA))
         spool.finish()

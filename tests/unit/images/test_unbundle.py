@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from kairos_netboot.boot.site import Image, ImageSource
 from kairos_netboot.errors import ImageProblem, NetbootError, StoreProblem
 from kairos_netboot.images.bundle import export_bundle
-from kairos_netboot.images.signature import sign
 from kairos_netboot.images.unbundle import open_bundle, take_blobs
 from kairos_netboot.store.store import Store
 from kairos_netboot.values import Digest
@@ -43,7 +42,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Image
             "site.yaml",
             images,
             store.blobs,
-            lambda digest: sign("bundle", digest, KEY),
+            KEY,
             lambda told: None,
         )
     return folder / "b.tar", images

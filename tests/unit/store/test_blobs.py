@@ -3,13 +3,12 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kairos_netboot.errors import ImageProblem, StoreProblem
-from kairos_netboot.store.blobs import BlobStore, write_checked
+from kairos_netboot.store.blobs import BlobStore
 from kairos_netboot.values import Blob, Digest
 from tests.unit.store.sample import keep
 
@@ -33,27 +32,6 @@ def test_a_stored_blob_is_found_by_its_digest(store: BlobStore) -> None:
 def test_a_blob_can_be_read_by_everyone_and_written_by_its_owner(store: BlobStore) -> None:
     (blob,) = keep(store, b"x")
     assert store.path(blob.digest).stat().st_mode & 0o7777 == 0o644
-
-
-def test_what_is_not_as_expected_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ImageProblem, match="came with other content"):
-        write_checked([b"lie", b"!"], tmp_path / "a", Digest.of(b"truth"), 4)
-
-
-@pytest.mark.parametrize(("size", "words"), [(2, "more than 2 bytes"), (4, "3 of 4 bytes")])
-def test_another_size_is_an_error(tmp_path: Path, size: int, words: str) -> None:
-    with pytest.raises(ImageProblem, match=words):
-        write_checked([b"abc"], tmp_path / "a", Digest.of(b"abc"), size)
-
-
-def test_an_endless_stream_is_cut_at_its_size(tmp_path: Path) -> None:
-    def endless() -> Iterator[bytes]:
-        while True:
-            yield b"x" * 1000
-
-    with pytest.raises(ImageProblem, match="more than 5000 bytes"):
-        write_checked(endless(), tmp_path / "a", Digest.of(b""), 5000)
-    assert (tmp_path / "a").stat().st_size == 5000
 
 
 def test_storing_a_blob_twice_keeps_one(store: BlobStore) -> None:

@@ -206,11 +206,11 @@ def test_what_no_image_needs_is_told_before_it_is_deleted(store: Store) -> None:
     image = added(store, "v1", layers=2)
     left = keep(store.blobs, b"left", b"over")
     garbage = store.garbage()
-    assert (set(garbage.blobs), garbage.size) == (set(left), 8)
+    assert set(garbage) == set(left)
     assert store.collect() == garbage
     assert {blob.digest for blob in store.blobs.all()} == digests(image)
     assert list((store.blobs.root / "work").iterdir()) == []
-    assert store.garbage().blobs == ()
+    assert store.garbage() == ()
 
 
 def test_blobs_that_two_images_share_stay_until_both_are_gone(store: Store) -> None:
@@ -354,7 +354,7 @@ def _take(store: Store, step: str, version: str | None, started: list[Image]) ->
 
 def test_a_blob_is_told_with_its_size(store: Store) -> None:
     (blob,) = keep(store.blobs, b"12345")
-    assert store.garbage().blobs == (Blob(digest=Digest.of(b"12345"), size=5),)
+    assert store.garbage() == (Blob(digest=Digest.of(b"12345"), size=5),)
     assert blob.size == 5
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from kairos_netboot.images.reference import is_name
 from kairos_netboot.values import Digest
 from kairos_netboot.web.distribution import (
     DOCKER_MANIFEST_TYPE,
@@ -18,7 +19,6 @@ from kairos_netboot.web.distribution import (
     Refused,
     What,
     accepts,
-    is_name,
     page,
     read_path,
 )
