@@ -152,7 +152,8 @@ def test_a_box_without_a_network_serves_what_it_imports(
     shutil.rmtree(tmp_path / "site")
     edge = tmp_path / "edge"
     alone = ["unshare", "--net", *([] if os.geteuid() == 0 else ["--map-current-user"])]
-    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode != 0:
+    made = subprocess.run([*alone, "true"], capture_output=True, check=False).returncode == 0
+    if not made and os.environ.get("CI") != "true":
         pytest.skip("cannot make a network namespace")
     program = [*alone, sys.executable, "-c", "from kairos_netboot.cli.main import main; main()"]
     program += ["--state", str(edge)]

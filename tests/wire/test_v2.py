@@ -32,10 +32,12 @@ from kairos_netboot.store.store import Store
 from kairos_netboot.values import Arch, Blob, Digest
 from kairos_netboot.web.app import make_app
 from tests.images_factory import MadeImage, file, folder, image, kairos_entries, layer
+from tests.registries import needs
 
 pytestmark = [pytest.mark.wire, pytest.mark.timeout(60)]
 
 BIG = os.urandom(3_000_000)
+
 MADE = image([layer(kairos_entries()), layer([folder("./opt"), file("./opt/big", BIG)])])
 BEFORE = image([layer([file("./version", b"0")])])
 FOR_ARM = image([layer([file("./version", b"arm")])], arch="arm64")
@@ -49,14 +51,6 @@ GO = (
     f"application/vnd.docker.distribution.manifest.list.v2+json,{OCI_INDEX}"
 )
 LARGEST = max(MADE.blobs, key=lambda digest: len(MADE.blobs[digest]))
-
-
-def needs(*tools: str) -> None:
-    missing = [tool for tool in tools if shutil.which(tool) is None]
-    if missing and os.environ.get("CI") == "true":
-        pytest.fail(f"not installed: {missing}")
-    if missing:
-        pytest.skip(f"not installed: {missing}")
 
 
 def keep(
