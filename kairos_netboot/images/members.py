@@ -17,8 +17,8 @@ _BLOCK = tarfile.BLOCKSIZE
 # All headers of one entry, tables of sparse files included: the kernel allows 64 KiB of xattrs.
 _MAX_HEADER = 1 << 20
 # POSIX 1003.1, ustar: name, mode, uid, gid, size, mtime, checksum, type, name of the link, magic
-# with version, (names of the owners, device,) prefix of the name.
-_USTAR = struct.Struct("100s8s8s8s12s12s8sc100s8s80x155s12x")
+# with version, (names of the owners,) device, prefix of the name.
+_USTAR = struct.Struct("100s8s8s8s12s12s8sc100s8s64x8s8s155s12x")
 _MAGIC = b"ustar\x0000"
 _ORDINARY = frozenset((tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE))
 
@@ -99,7 +99,9 @@ class StrictInfo(tarfile.TarInfo):
         """What `frombuf` makes of a header like most are, six times as fast; of others None."""
         if len(block) != _BLOCK or not block.isascii():
             return None
-        name, mode, uid, gid, size, mtime, total, kind, link, magic, prefix = _USTAR.unpack(block)
+        name, mode, uid, gid, size, mtime, total, kind, link, magic, *device, prefix = (
+            _USTAR.unpack(block)
+        )
         if kind not in _ORDINARY or magic != _MAGIC:
             return None
         # An Adler-32's lower half is 1 and the sum of the bytes, which is below its modulus of
@@ -111,6 +113,7 @@ class StrictInfo(tarfile.TarInfo):
                 return None
             info.mode, info.uid, info.gid = _octal(mode), _octal(uid), _octal(gid)
             info.size, info.mtime = _octal(size), _octal(mtime)
+            info.devmajor, info.devminor = map(_octal, device)
         except ValueError:
             return None
         if info.size < 0:
