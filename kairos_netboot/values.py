@@ -69,6 +69,13 @@ class Arch(StrEnum):
     AMD64 = "amd64"
     ARM64 = "arm64"
     RISCV64 = "riscv64"
+    # Firmware of these asks as well; no Kairos image is made for them.
+    I386 = "386"
+    ARM = "arm"
+    LOONG64 = "loong64"
+
+
+IMAGE_ARCHES = (Arch.AMD64, Arch.ARM64, Arch.RISCV64)
 
 
 class Firmware(StrEnum):
@@ -76,6 +83,8 @@ class Firmware(StrEnum):
 
     BIOS = "bios"
     UEFI = "uefi"
+    UBOOT = "u-boot"
+    RASPBERRY = "raspberry-pi"
 
 
 class Stage(StrEnum):
@@ -84,6 +93,9 @@ class Stage(StrEnum):
     PXE = "pxe"  # a PXE ROM: BIOS or UEFI, by its architecture
     HTTP = "http"  # UEFI HTTP Boot
     IPXE = "ipxe"
+    GRUB = "grub"
+    UBOOT = "u-boot"
+    RASPBERRY = "raspberry-pi"  # the ROM or EEPROM of a Raspberry Pi 3, 4 or 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,28 +16,31 @@ class Recipe:
     """The shape of an answer; the fields are explained in recipes.toml."""
 
     name: str
+    client_class: str
     sname: bool
     option_66: bool
     option_67: bool
     option_43: bytes
     port_4011: bool
+    proxy: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """None fits every value. `loader`: the first file for this firmware, empty for iPXE."""
+    """None fits every value, and so does an empty `mac`: else it is how an address starts."""
 
     stage: Stage
     firmware: Firmware | None
     arch: Arch | None
     recipe: str
-    loader: str
+    mac: str = ""
 
     def fits(self, client: Client) -> bool:
         return (
             client.stage is self.stage
             and self.firmware in (None, client.firmware)
             and self.arch in (None, client.arch)
+            and client.mac.startswith(self.mac)
         )
 
 
@@ -52,22 +55,8 @@ class Recipes:
             raise UnknownName(f"no recipe '{name}': there are {', '.join(sorted(self.recipes))}")
         return self.recipes[name]
 
-    @property
-    def loaders(self) -> frozenset[str]:
-        """Every first file that some firmware may be told to fetch."""
-        return frozenset(rule.loader for rule in self.rules if rule.loader)
-
     def rule_for(self, client: Client) -> Rule | None:
         return next((rule for rule in self.rules if rule.fits(client)), None)
-
-    def loader_for(self, client: Client) -> str:
-        """The first file for this client's firmware, whatever is talking now; empty: none."""
-        fitting = (
-            rule.loader
-            for rule in self.rules
-            if rule.loader and rule.firmware is client.firmware and rule.arch is client.arch
-        )
-        return next(fitting, "")
 
 
 def parse_recipes(text: str) -> Recipes:
@@ -87,11 +76,13 @@ def parse_recipes(text: str) -> Recipes:
 def _recipe(name: str, fields: Mapping[str, object]) -> Recipe:
     return Recipe(
         name=name,
+        client_class=str(fields.get("client-class", "PXEClient")),
         sname=bool(fields["sname"]),
         option_66=bool(fields["option-66"]),
         option_67=bool(fields["option-67"]),
         option_43=bytes.fromhex(str(fields["option-43"])),
         port_4011=bool(fields["port-4011"]),
+        proxy=bool(fields.get("proxy", True)),
     )
 
 
@@ -101,5 +92,5 @@ def _rule(fields: Mapping[str, str]) -> Rule:
         firmware=Firmware(fields["firmware"]) if "firmware" in fields else None,
         arch=Arch(fields["arch"]) if "arch" in fields else None,
         recipe=fields["recipe"],
-        loader=fields.get("loader", ""),
+        mac=fields.get("mac", ""),
     )

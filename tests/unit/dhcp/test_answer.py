@@ -5,7 +5,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from kairos_netboot.config.resources import load_recipes
-from kairos_netboot.dhcp.answer import Reply, Service, answer_type, reply_for
+from kairos_netboot.dhcp.answer import Reply, Service, answer_type, reply_for, with_boot
 from kairos_netboot.dhcp.packet import MessageType, Op, Packet
 
 SERVER = IPv4Address("192.0.2.2")
@@ -121,3 +121,36 @@ def test_a_name_too_long_for_the_header_goes_into_option_67_alone() -> None:
     packet = _reply(_request(), recipe="ipxe", boot_file=name).packet
     assert packet.boot_file == b""
     assert packet.options[67] == name.encode()
+
+
+def test_http_boot_is_sent_an_address_in_both_places_and_its_own_class() -> None:
+    url = "http://192.0.2.2:8080/boot/52-54-00-12-34-56/medium.img"
+    request = _request(options={53: b"\x01", 60: b"HTTPClient:Arch:00016:UNDI:003000"})
+    packet = _reply(request, recipe="http", boot_file=url).packet
+    assert packet.options == {53: b"\x02", 54: SERVER.packed, 60: b"HTTPClient", 67: url.encode()}
+    assert packet.boot_file == url.encode()
+    assert packet.server_name == b""
+
+
+def test_a_lease_is_told_what_to_boot_and_keeps_the_rest() -> None:
+    lease = Packet(
+        op=Op.REPLY,
+        xid=1,
+        hardware_address=b"\x52\x54\0\x12\x34\x56",
+        your_address=IPv4Address("192.0.2.50"),
+        options={53: b"\x05", 51: b"\0\0\x0e\x10", 67: b"the subnet's", 82: b"r", 121: b"x"},
+    )
+    told = with_boot(
+        lease, _request(), boot_file="a/b", recipe=RECIPES.named("uefi"), server=SERVER
+    )
+    assert told.your_address == lease.your_address
+    assert (told.next_server, told.boot_file) == (SERVER, b"a/b")
+    assert told.options == {**lease.options, 60: b"PXEClient", 67: b"a/b", 97: b"\0" + b"u" * 16}
+    assert list(told.options)[-1] == 82
+
+
+def test_a_lease_says_nothing_of_what_its_recipe_leaves_out() -> None:
+    lease = Packet(op=Op.REPLY, xid=1, hardware_address=b"\0" * 6, options={66: b"x", 67: b"y"})
+    recipe = RECIPES.named("bios")
+    told = with_boot(lease, _request(), boot_file="a", recipe=recipe, server=SERVER)
+    assert {66, 67}.isdisjoint(told.options)

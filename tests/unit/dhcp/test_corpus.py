@@ -1,106 +1,135 @@
-"""Captured packets of real firmware, and our answers as an independent reader has them."""
+"""Requests of real firmware and our answers, as files; and the answers as scapy reads them."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import os
 from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
-from scapy.layers.dhcp import BOOTP, DHCP
+from scapy.layers.dhcp import BOOTP, DHCP, DHCPOptions
 
 from kairos_netboot.config.resources import load_recipes
-from kairos_netboot.dhcp.answer import reply_for
-from kairos_netboot.dhcp.client import Client, recognise
-from kairos_netboot.dhcp.packet import MessageType, Packet, decode, encode
-from kairos_netboot.values import Arch, Firmware, Mac, Stage
+from kairos_netboot.dhcp.packet import Packet, decode, encode, room_for
+from kairos_netboot.values import Arch, Firmware, Stage
+from tests.corpus.add import add
+from tests.corpus.entry import Entry, answer_to, describe, entries, read, write
 
-CORPUS = Path(__file__).parent / "corpus"
-SERVER = IPv4Address("192.168.77.2")
-BIOS = Client(
-    mac=Mac("52:54:00:77:00:01"),
-    stage=Stage.IPXE,
-    arch_type=0,
-    firmware=Firmware.BIOS,
-    arch=Arch.AMD64,
-    vendor_class="PXEClient:Arch:00000:UNDI:002001",
-    uuid="@",
-    speaks_http=True,
-)
-UEFI = replace(
-    BIOS,
-    mac=Mac("52:54:00:77:00:02"),
-    stage=Stage.PXE,
-    arch_type=7,
-    firmware=Firmware.UEFI,
-    vendor_class="PXEClient:Arch:00007:UNDI:003000",
-    speaks_http=False,
-)
+CORPUS = entries()
+NAMES = [entry.path.stem for entry in CORPUS]
+ANSWERED = [entry for entry in CORPUS if entry.answer]
 
 
-def captured(name: str) -> Packet:
-    return decode(bytes.fromhex((CORPUS / f"{name}.hex").read_text()))
+@pytest.mark.parametrize("entry", CORPUS, ids=NAMES)
+def test_a_request_says_and_is_answered_what_its_file_has(entry: Entry) -> None:
+    if os.environ.get("UPDATE_CORPUS"):
+        write(entry)
+        entry = read(entry.path)
+    assert describe(entry.packet, entry.client) == entry.says
+    answer = answer_to(entry)
+    assert answer == entry.answer
+    assert (describe(decode(answer)) if answer else "") == entry.answer_says
 
 
-@pytest.mark.parametrize(
-    ("name", "client", "kind"),
-    [
-        ("seabios-ipxe-discover", BIOS, MessageType.DISCOVER),
-        ("ovmf-discover", UEFI, MessageType.DISCOVER),
-        ("ovmf-request", UEFI, MessageType.REQUEST),
-        ("ovmf-4011-request", UEFI, MessageType.REQUEST),
-        (
-            "snponly-discover",
-            replace(
-                UEFI,
-                stage=Stage.IPXE,
-                vendor_class="PXEClient:Arch:00007:UNDI:003010",
-                speaks_http=True,
-            ),
-            MessageType.DISCOVER,
-        ),
-    ],
-)
-def test_captured_firmware_is_recognised(name: str, client: Client, kind: MessageType) -> None:
-    packet = captured(name)
-    found = recognise(packet)
-    assert found is not None
-    assert len(found.uuid) == 36
-    assert replace(found, uuid="@") == client
-    assert packet.message_type is kind
+@pytest.mark.parametrize("entry", CORPUS, ids=NAMES)
+def test_a_request_is_the_same_after_a_round_trip(entry: Entry) -> None:
+    assert decode(encode(entry.packet)) == entry.packet
 
 
-def test_linux_asking_for_a_lease_is_none_of_ours() -> None:
-    assert recognise(captured("dhclient-discover")) is None
+@pytest.mark.parametrize("entry", ANSWERED, ids=[entry.path.stem for entry in ANSWERED])
+def test_no_answer_is_longer_than_its_client_takes(entry: Entry) -> None:
+    assert len(entry.answer) <= room_for(entry.packet)
 
 
-@pytest.mark.parametrize("path", sorted(CORPUS.glob("*.hex")), ids=lambda path: path.stem)
-def test_a_captured_packet_is_the_same_after_a_round_trip(path: Path) -> None:
-    packet = captured(path.stem)
-    assert decode(encode(packet)) == packet
-
-
-@pytest.mark.parametrize("recipe", sorted(load_recipes().recipes))
-@pytest.mark.parametrize("name", ["seabios-ipxe-discover", "ovmf-discover", "snponly-discover"])
-def test_scapy_reads_our_offer_as_we_mean_it(name: str, recipe: str) -> None:
-    request = captured(name)
-    shape = load_recipes().named(recipe)
-    reply = reply_for(
-        request,
-        MessageType.OFFER,
-        boot_file="52-54-00-77-00-02/snponly.efi",
-        recipe=shape,
-        server=SERVER,
-        source=("0.0.0.0", 68),
+@pytest.mark.parametrize("entry", ANSWERED, ids=[entry.path.stem for entry in ANSWERED])
+def test_scapy_reads_our_answer_as_we_mean_it(entry: Entry) -> None:
+    ours, theirs = decode(entry.answer), BOOTP(entry.answer)
+    assert (theirs.op, theirs.xid, theirs.flags) == (2, ours.xid, ours.flags)
+    assert theirs.chaddr[: theirs.hlen] == ours.hardware_address
+    addresses = (ours.client_address, ours.your_address, ours.next_server, ours.relay)
+    assert (theirs.ciaddr, theirs.yiaddr, theirs.siaddr, theirs.giaddr) == tuple(
+        map(str, addresses)
     )
-    read = BOOTP(encode(reply.packet))
-    options = {option[0]: option[1] for option in read[DHCP].options if isinstance(option, tuple)}
-    assert (read.op, read.xid, read.chaddr[:6]) == (2, request.xid, request.hardware_address)
-    assert (read.siaddr, read.yiaddr) == (str(SERVER), "0.0.0.0")
-    assert read.file.rstrip(b"\0") == b"52-54-00-77-00-02/snponly.efi"
-    assert options["message-type"] == 2
-    assert options["server_id"] == str(SERVER)
-    assert options["vendor_class_id"] == b"PXEClient"
-    assert options["pxe_client_machine_identifier"] == request.options[97]
-    assert options.get("vendor_specific", b"") == shape.option_43
-    assert ("boot-file-name" in options) is shape.option_67
+    found = _read_by_scapy(theirs)
+    overload = found.pop(52, b"\0")[0]
+    for bit, field, text in ((1, theirs.file, ours.boot_file), (2, theirs.sname, ours.server_name)):
+        if overload & bit:  # scapy looks for no options there
+            found |= _read_by_scapy(BOOTP(entry.answer[:240] + field))
+        else:
+            assert field.rstrip(b"\0") == text
+    assert found == dict(ours.options)
+
+
+def _read_by_scapy(message: BOOTP) -> dict[int, bytes]:
+    codes = {getattr(o, "name", o): code for code, o in DHCPOptions.items()}
+    found = {}
+    for option in message[DHCP].options:
+        if isinstance(option, tuple):
+            name, *values = option
+            code = name if isinstance(name, int) else codes[name]
+            found[code] = b"".join(_raw(code, value) for value in values)
+    return found
+
+
+def _raw(code: int, value: object) -> bytes:
+    """scapy gives addresses as text and numbers as numbers."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, int):
+        return value.to_bytes(4 if code == 51 else 1, "big")
+    return IPv4Address(str(value)).packed
+
+
+def _stages() -> set[tuple[Stage, Firmware | None, Arch | None]]:
+    clients = [entry.client for entry in CORPUS]
+    return {(c.stage, c.firmware, c.arch) for c in clients if c is not None and c.known}
+
+
+def test_the_corpus_has_each_kind_of_client_and_each_recipe() -> None:
+    assert {stage for stage, _, _ in _stages()} == set(Stage)
+    assert {firmware for _, firmware, _ in _stages()} == {*Firmware, None}
+    assert {arch for _, _, arch in _stages()} == {*Arch, None}
+    rules = load_recipes().rules
+    used = {rule for rule in rules for entry in CORPUS if (c := entry.client) and rule.fits(c)}
+    assert used == set(rules)
+
+
+def test_the_corpus_has_requests_that_get_no_answer() -> None:
+    silent = {entry.path.stem: entry.client for entry in CORPUS if not entry.answer}
+    assert silent["dhclient-discover"] is None
+    assert silent["powerpc-discover"] is not None
+    assert not silent["powerpc-discover"].known
+
+
+def test_a_capture_adds_what_the_corpus_lacks(tmp_path: Path) -> None:
+    known, new = CORPUS[0].packet, _new_request()
+    capture = tmp_path / "some.pcap"
+    _write_capture(capture, [encode(known), encode(new), encode(new), b"no DHCP"])
+    written = add(capture, tmp_path / "made", "about it", "captured: here")
+    assert [path.name for path in written] == ["made-pxe-discover.toml"]
+    made = read(written[0])
+    assert made.packet == new
+    assert (made.about, made.source) == ("about it", "captured: here")
+    assert made.answer == answer_to(made) != b""
+
+
+def _new_request() -> Packet:
+    vendor_class = b"PXEClient:Arch:00007:UNDI:003999"
+    options = {53: b"\1", 60: vendor_class, 93: b"\0\7"}
+    return Packet(op=decode(CORPUS[0].request).op, xid=1, hardware_address=b"RT\0\0\0\1",
+                  options=options)  # fmt: skip
+
+
+def _write_capture(path: Path, payloads: list[bytes]) -> None:
+    from scapy.layers.inet import IP, UDP
+    from scapy.layers.l2 import Ether
+    from scapy.utils import wrpcap
+
+    frames = [
+        Ether(src="52:54:00:00:00:01", dst="ff:ff:ff:ff:ff:ff")
+        / IP(src="0.0.0.0", dst="255.255.255.255")
+        / UDP(sport=68, dport=67)
+        / payload
+        for payload in payloads
+    ]
+    wrpcap(str(path), frames)

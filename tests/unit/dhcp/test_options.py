@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kairos_netboot.dhcp.options import decode_options, encode_options
+from kairos_netboot.dhcp.options import decode_options, encode_into, encode_options
 from kairos_netboot.errors import MalformedPacket
 
 OPTIONS = st.dictionaries(st.integers(1, 254), st.binary(max_size=600), max_size=8)
@@ -47,3 +47,29 @@ def test_a_missing_end_is_forgiven() -> None:
 def test_an_option_over_the_end_is_malformed() -> None:
     with pytest.raises(MalformedPacket, match="option 53"):
         decode_options(b"\x35\x05\x01")
+
+
+@given(OPTIONS, st.lists(st.integers(1, 400), min_size=1, max_size=3))
+@example({43: b"x" * 20}, [12, 12, 12])
+@example({43: b""}, [1, 3])
+def test_fields_hold_what_they_are_given_and_no_more(
+    options: dict[int, bytes], places: list[int]
+) -> None:
+    with contextlib.suppress(MalformedPacket):
+        fields = encode_into(options, places)
+        assert all(len(field) <= size for field, size in zip(fields, places, strict=True))
+        joined: dict[int, bytes] = {}
+        for field in fields:
+            for code, value in decode_options(field).items():
+                joined[code] = joined.get(code, b"") + value
+        assert joined == options
+
+
+def test_an_option_is_split_only_where_no_field_holds_it_whole() -> None:
+    assert encode_into({12: b"abc", 15: b"de"}, [6, 6]) == [b"\x0c\x03abc\xff", b"\x0f\x02de\xff"]
+    assert encode_into({12: b"abcd"}, [5, 5]) == [b"\x0c\x02ab\xff", b"\x0c\x02cd\xff"]
+
+
+def test_an_option_without_room_is_refused() -> None:
+    with pytest.raises(MalformedPacket, match="option 12"):
+        encode_into({12: b"abcd"}, [5, 4])
