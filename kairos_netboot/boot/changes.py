@@ -7,10 +7,16 @@ from dataclasses import fields
 
 from .lifecycle import State
 from .matching import Match
+from .network import DhcpSite
 from .site import NodeSpec, Profile
 
 # What the site file calls a field, where it is not its name.
-_KEYS = {"templates": "cloud-config", "kernel_args": "kernel-args", "exits": "exit"}
+_KEYS = {
+    "templates": "cloud-config",
+    "kernel_args": "kernel-args",
+    "exits": "exit",
+    "documents_opened_by": "document-key",
+}
 
 
 def profile_changes(before: Mapping[str, Profile], after: Mapping[str, Profile]) -> list[str]:
@@ -22,6 +28,19 @@ def profile_changes(before: Mapping[str, Profile], after: Mapping[str, Profile])
         if name in before and before[name] != profile
     ]
     return lines + [f"profile {name}: removed" for name in before if name not in after]
+
+
+def setting_changes(
+    before: tuple[Mapping[str, str], DhcpSite], after: tuple[Mapping[str, str], DhcpSite]
+) -> list[str]:
+    """One line for each of `boot` and `dhcp` that changed."""
+    lines = ["boot: changed"] if dict(before[0]) != dict(after[0]) else []
+    old, new = before[1], after[1]
+    if (old.mode, old.listen) != (new.mode, new.listen):
+        lines.append(f"dhcp: {new.mode}, listening on {new.listen}, when `serve` starts next")
+    elif old != new:
+        lines.append("dhcp: changed")
+    return lines
 
 
 def node_change(match: Match) -> str:

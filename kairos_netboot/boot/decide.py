@@ -8,7 +8,7 @@ from enum import StrEnum
 from ..values import Arch, Firmware, Mac
 from .fleet import Fleet, Node
 from .lifecycle import MAX_BOOTS, MAY_INSTALL, State
-from .site import DEFAULT_EXITS, ExitMethod, Image, Profile
+from .site import DEFAULT_EXITS, ExitMethod, Image, Medium, Profile
 
 
 class Outcome(StrEnum):
@@ -20,7 +20,8 @@ class Outcome(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """`reason` is a sentence for people. `brake`: the node has used up its boots and has to be
-    marked failed. `image` and `profile` are there with INSTALL, `exit` with DISK."""
+    marked failed. `profile` is there with INSTALL and DISK, `image` with INSTALL, `exit` with
+    DISK."""
 
     outcome: Outcome
     reason: str
@@ -69,6 +70,7 @@ def _disk(
         outcome=Outcome.DISK,
         reason=reason,
         node=node,
+        profile=profile,
         exit=exit_method(node, profile, firmware),
         brake=brake,
     )
@@ -101,8 +103,15 @@ def _misfit(node: Node, image: Image, firmware: Firmware | None, arch: Arch | No
     """Why this machine cannot start this image; empty: nothing is known against it."""
     if arch is not None and arch is not image.facts.arch:
         return f"{node.name} is {arch}, its image '{image.name}' is {image.facts.arch}"
+    if isinstance(image.files, Medium):
+        if firmware in (None, Firmware.UEFI):
+            return ""
+        return (
+            f"{node.name} has no UEFI firmware, and '{image.name}' is one {image.files.kind} file, "
+            "which only UEFI HTTP Boot starts"
+        )
     if firmware is Firmware.UEFI and image.facts.efi_stub is False:
-        # On UEFI, iPXE hands the kernel to the firmware as a program.
+        # On UEFI, iPXE and GRUB hand the kernel to the firmware as a program.
         return (
             f"{node.name} has UEFI firmware, which cannot start the kernel of '{image.name}': "
             "it has no EFI stub (CONFIG_EFI_STUB)"

@@ -9,6 +9,7 @@ from datetime import datetime
 from ..errors import InvalidValue, UnknownName
 from ..values import Arch, Firmware, Mac
 from .lifecycle import Kind, State
+from .network import DhcpSite
 from .site import Image, NodeSpec, Profile
 
 
@@ -65,6 +66,8 @@ class Fleet:
     images: Mapping[str, Image] = field(default_factory=dict)
     vendor_recipes: Mapping[str, str] = field(default_factory=dict)
     former: Mapping[str, Image] = field(default_factory=dict)  # each image's version before
+    boot: Mapping[str, str] = field(default_factory=dict)  # the site's table, see boot/chains.py
+    dhcp: DhcpSite = field(default_factory=DhcpSite)
     by_mac: Mapping[Mac, Node] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -11,22 +11,25 @@ from ..dhcp.client import Client
 from ..dhcp.packet import MessageType, Packet
 from ..dhcp.recipe import Recipe, Recipes
 from ..values import Firmware, Stage
+from .chains import Chain, chain_for, row_of
 from .decide import Decision, Outcome, decide
 from .fleet import Fleet
-from .site import ExitMethod
+from .site import ExitMethod, Medium
 from .urls import Urls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """One request as it came in. `server` is our own address on the network it came from."""
+    """One request as it came in. `client` is None for an ordinary DHCP client; `server` is our
+    own address on the network it came from, `interface` that network's name here."""
 
     request: Packet
-    client: Client
+    client: Client | None
     service: Service
     source: tuple[str, int]
     server: IPv4Address
     http_port: int
+    interface: str = ""
 
     @property
     def urls(self) -> Urls:
@@ -35,47 +38,117 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """`reply` is None for silence; `reason` says in either case why."""
+    """`reply` is None for silence; `reason` says in either case why. `decision` is None for what
+    is no network boot."""
 
-    decision: Decision
+    decision: Decision | None
     reason: str
     reply: Reply | None = None
     boot_file: str = ""
 
 
-def respond(asked: Asked, fleet: Fleet, recipes: Recipes) -> Response | None:
-    """None for a message that is not for a boot server at all."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boot:
+    """What a request's machine is to load: a file's name and the shape of the answer that tells
+    it. `file` is empty for nothing; `reason` says in either case why."""
+
+    decision: Decision
+    reason: str
+    file: str = ""
+    chain: Chain | None = None
+
+
+def respond(
+    asked: Asked, fleet: Fleet, recipes: Recipes, loaders: Container[str]
+) -> Response | None:
+    """The proxy's answer; None for a message that is not for a boot server at all."""
     kind = answer_type(asked.request, asked.service)
-    if kind is None:
+    if kind is None or asked.client is None:
         return None
     client = asked.client
-    decision = decide(fleet, client.mac, client.firmware, client.arch)
-    boot_file, reason = boot_file_for(decision, client, recipes, asked.urls)
-    if not boot_file:
-        return Response(decision=decision, reason=reason)
-    recipe = recipe_for(decision, client, recipes, fleet.vendor_recipes)
+    boot = boot_for(client, fleet, asked.urls, loaders)
+    if not boot.file:
+        return Response(decision=boot.decision, reason=boot.reason)
+    recipe = recipe_for(boot.decision, client, recipes, fleet.vendor_recipes)
+    if not recipe.proxy:
+        reason = f"{describe_client(client)} takes boot files from its lease alone: see `doctor`"
+        return Response(decision=boot.decision, reason=reason)
     if asked.service is Service.BOOT_SERVER and not recipe.port_4011:
-        return Response(decision=decision, reason=f"recipe '{recipe.name}' leaves 4011 silent")
-    reply = _reply(asked, kind, boot_file, recipe)
-    return Response(decision=decision, reason=reason, reply=reply, boot_file=boot_file)
+        reason = f"recipe '{recipe.name}' leaves 4011 silent"
+        return Response(decision=boot.decision, reason=reason)
+    reply = _reply(asked, kind, boot.file, recipe)
+    return Response(decision=boot.decision, reason=boot.reason, reply=reply, boot_file=boot.file)
 
 
-def boot_file_for(
-    decision: Decision, client: Client, recipes: Recipes, urls: Urls
-) -> tuple[str, str]:
-    """The file to send this client to, empty for silence; and why."""
+def boot_for(client: Client, fleet: Fleet, urls: Urls, loaders: Container[str]) -> Boot:
+    """What this client is sent to. `loaders`: the names of the boot loaders that are here."""
+    decision = decide(fleet, client.mac, client.firmware, client.arch)
+    if not client.known and decision.outcome is not Outcome.NOTHING:
+        return Boot(decision=decision, reason="its way of asking is not known here: see `doctor`")
     if decision.outcome is Outcome.NOTHING:
-        return "", decision.reason
+        return Boot(decision=decision, reason=decision.reason)
     if decision.outcome is Outcome.DISK and decision.exit is ExitMethod.SILENCE:
-        return "", f"{decision.reason} by itself, after our silence"
-    if client.stage is Stage.HTTP:
-        return "", "UEFI HTTP Boot is not served: enable PXE in its boot order"
-    if client.stage is Stage.IPXE and client.speaks_http:
-        return urls.script(client.mac), decision.reason
-    loader = recipes.loader_for(client)
-    if not loader:
-        return "", f"no boot loader for firmware of architecture type {client.arch_type}"
-    return f"{client.mac.hyphens}/{loader}", decision.reason
+        return Boot(decision=decision, reason=f"{decision.reason} by itself, after our silence")
+    if misfit := _unstartable(decision, client):
+        return Boot(decision=decision, reason=misfit)
+    if name := _later_stage(client, urls):
+        return Boot(decision=decision, reason=decision.reason, file=name)
+    return _first_stage(decision, client, fleet, urls, loaders)
+
+
+def _unstartable(decision: Decision, client: Client) -> str:
+    """Why what talks now cannot start the node's image; empty where it can."""
+    image = decision.image
+    if image is None or not isinstance(image.files, Medium) or client.stage is Stage.HTTP:
+        return ""
+    return (
+        f"image '{image.name}' is one {image.files.kind} file, which only UEFI HTTP Boot starts: "
+        "put HTTP Boot before PXE in its boot order"
+    )
+
+
+def _later_stage(client: Client, urls: Urls) -> str:
+    """The file of a boot loader, or of firmware that reads its own kind of configuration."""
+    match client.stage:
+        case Stage.IPXE if client.speaks_http:
+            return urls.script(client.mac)
+        case Stage.GRUB:
+            return f"{client.mac.hyphens}/grub.cfg"
+        case Stage.UBOOT:
+            return f"{client.mac.hyphens}/boot.scr.uimg"
+        case Stage.RASPBERRY:
+            return f"{client.mac.hyphens}/config.txt"
+    return ""
+
+
+def _first_stage(
+    decision: Decision, client: Client, fleet: Fleet, urls: Urls, loaders: Container[str]
+) -> Boot:
+    # An iPXE without HTTP is handed one that has it.
+    stage = Stage.PXE if client.stage is Stage.IPXE else client.stage
+    row = row_of(stage, client.firmware, client.arch)
+    if row is None:
+        said = f"no boot loader for firmware of architecture type {client.arch_type}"
+        return Boot(decision=decision, reason=said)
+    image = decision.image
+    if image is not None and isinstance(image.files, Medium):
+        url = urls.blob(client.mac, image.files.blob, image.files.name)
+        return Boot(decision=decision, reason=decision.reason, file=url)
+    chain = chain_for(row, *tables(decision, fleet))
+    if chain.first not in loaders:
+        said = f"boot loader {chain.first} is not here: see `kairos-netboot ipxe status`"
+        return Boot(decision=decision, reason=said, chain=chain)
+    file = f"{client.mac.hyphens}/{chain.first}"
+    if stage is Stage.HTTP:
+        file = urls.first(client.mac, chain.first)
+    return Boot(decision=decision, reason=decision.reason, file=file, chain=chain)
+
+
+def tables(decision: Decision, fleet: Fleet) -> tuple[Mapping[str, str], ...]:
+    """Who says how this machine's boot goes: node, profile, site."""
+    spec = decision.node.spec if decision.node else None
+    own = spec.boot if spec else {}
+    return own, decision.profile.boot if decision.profile else {}, fleet.boot
 
 
 def recipe_for(
@@ -105,10 +178,18 @@ def _reply(asked: Asked, kind: MessageType, boot_file: str, recipe: Recipe) -> R
 
 def describe_client(client: Client) -> str:
     """`UEFI firmware (amd64)`: the subject of a timeline's sentence."""
-    firmware = {Firmware.BIOS: "BIOS", Firmware.UEFI: "UEFI", None: "unknown"}[client.firmware]
+    firmware = {
+        Firmware.BIOS: "BIOS",
+        Firmware.UEFI: "UEFI",
+        Firmware.UBOOT: "U-Boot",
+        Firmware.RASPBERRY: "Raspberry Pi",
+        None: "unknown",
+    }[client.firmware]
     arch = client.arch or f"architecture type {client.arch_type}"
-    name = "iPXE" if client.stage is Stage.IPXE else "firmware"
-    return f"{firmware} {name} ({arch})"
+    return f"{firmware} {_TALKING.get(client.stage, 'firmware')} ({arch})"
+
+
+_TALKING = {Stage.IPXE: "iPXE", Stage.GRUB: "GRUB", Stage.HTTP: "HTTP Boot"}
 
 
 def facts_of(client: Client) -> dict[str, str]:
@@ -118,6 +199,7 @@ def facts_of(client: Client) -> dict[str, str]:
         "arch": client.arch or "",
         "architecture-type": "" if client.arch_type is None else str(client.arch_type),
         "uuid": client.uuid,
+        "serial": client.serial,
         "vendor-class": client.vendor_class,
     }
     if client.stage is Stage.IPXE:  # its class is iPXE's, not the machine's

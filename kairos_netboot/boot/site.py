@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import IPv4Address
 
+from ..errors import InvalidValue
 from ..values import Arch, Blob, Digest, Firmware, Mac
+from .network import DhcpOptions, DhcpSite, KernelNetwork
 
 
 class Action(StrEnum):
@@ -30,13 +33,20 @@ class ExitMethod(StrEnum):
 DEFAULT_EXITS: Mapping[Firmware, ExitMethod] = {
     Firmware.BIOS: ExitMethod.SILENCE,
     Firmware.UEFI: ExitMethod.GRUB,
+    # Both go on in their boot order where the network has nothing for them.
+    Firmware.UBOOT: ExitMethod.SILENCE,
+    Firmware.RASPBERRY: ExitMethod.SILENCE,
 }
 
-# What the other firmware has no use for.
-ONLY_FOR: Mapping[ExitMethod, Firmware] = {
-    ExitMethod.SANBOOT: Firmware.BIOS,
-    ExitMethod.GRUB: Firmware.UEFI,
+_EXITS: Mapping[Firmware, tuple[ExitMethod, ...]] = {
+    Firmware.BIOS: (ExitMethod.SILENCE, ExitMethod.EXIT, ExitMethod.SANBOOT),
+    Firmware.UEFI: (ExitMethod.SILENCE, ExitMethod.EXIT, ExitMethod.GRUB),
 }
+
+
+def exits_of(firmware: Firmware) -> tuple[ExitMethod, ...]:
+    """Those that this firmware has a use for."""
+    return _EXITS.get(firmware, (ExitMethod.SILENCE,))
 
 
 class Compression(StrEnum):
@@ -73,6 +83,27 @@ class BootFiles:
         yield from (self.kernel, self.initrd, self.rootfs)
 
 
+class MediumKind(StrEnum):
+    EFI = "efi"  # a unified kernel image, or any other EFI program
+    ISO = "iso"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Medium:
+    """Boot files that are one file: what UEFI HTTP Boot starts by itself (Kairos' trusted boot)."""
+
+    blob: Blob
+    kind: MediumKind
+
+    def __iter__(self) -> Iterator[Blob]:
+        yield self.blob
+
+    @property
+    def name(self) -> str:
+        """What it is called in addresses: firmware goes by the ending, too."""
+        return f"kairos.{self.kind}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSource:
     """Where an image is taken from, and how."""
@@ -105,9 +136,19 @@ class Image:
     source: ImageSource
     digest: Digest
     facts: ImageFacts
-    files: BootFiles
+    files: BootFiles | Medium
     content: Content | None = None
     imported: bool = False  # out of a bundle: nothing here proves that its files are its image's
+
+    @property
+    def boot_files(self) -> BootFiles:
+        """Raises InvalidValue for an image that is one file."""
+        if isinstance(self.files, Medium):
+            raise InvalidValue(
+                f"image '{self.name}' is one {self.files.kind} file, which UEFI HTTP Boot starts"
+                " as it is: it has no kernel, initrd and rootfs of its own"
+            )
+        return self.files
 
     def blobs(self) -> Iterator[Blob]:
         """All that has to be kept for it."""
@@ -146,6 +187,9 @@ class Profile:
     kernel_args: tuple[str, ...] = ()
     variables: Mapping[str, object] = field(default_factory=dict)
     exits: Mapping[Firmware, ExitMethod] = field(default_factory=dict)
+    boot: Mapping[str, str] = field(default_factory=dict)  # over the site's, see boot/chains.py
+    network: KernelNetwork = field(default_factory=KernelNetwork)
+    documents_opened_by: str = ""  # the key in trusted boot's `config_url`; empty: none does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +202,9 @@ class NodeSpec:
     variables: Mapping[str, object] = field(default_factory=dict)
     exits: Mapping[Firmware, ExitMethod] = field(default_factory=dict)
     recipe: str = ""  # overrides what its firmware would be answered with; empty: chosen
+    boot: Mapping[str, str] = field(default_factory=dict)  # over its profile's
+    address: IPv4Address | None = None  # reserved for it, where we are its DHCP server
+    dhcp: DhcpOptions = field(default_factory=DhcpOptions)  # over its subnet's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,3 +216,5 @@ class Site:
     nodes: Mapping[str, NodeSpec]
     vendor_recipes: Mapping[str, str] = field(default_factory=dict)  # MAC prefix → recipe
     registries: Mapping[str, RegistryHost] = field(default_factory=dict)
+    boot: Mapping[str, str] = field(default_factory=dict)  # row → word, see boot/chains.py
+    dhcp: DhcpSite = field(default_factory=DhcpSite)

@@ -13,6 +13,11 @@ BOOT_FILES = ("kernel", "initrd", "rootfs.squashfs")
 DISK_STARTER = "disk-x64.efi"
 
 
+def tftp_path(mac: Mac, blob: Blob, name: str) -> str:
+    """A boot file by TFTP: the path it has by HTTP."""
+    return f"boot/{mac.hyphens}/{blob.digest.hex}/{name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Urls:
     """`base` is what the machine reaches us under: `http://192.0.2.1:8080`, no slash at its end."""
@@ -27,10 +32,14 @@ class Urls:
 
         dracut calls the file it stores by the last part, and Kairos' documentation by these names.
         """
-        return f"{self.base}/boot/{mac.hyphens}/{blob.digest.hex}/{name}"
+        return f"{self.base}/{tftp_path(mac, blob, name)}"
 
     def loader(self, name: str) -> str:
         return f"{self.base}/loaders/{name}"
+
+    def first(self, mac: Mac, name: str) -> str:
+        """A boot loader's file for UEFI HTTP Boot; what it asks for next is beside it."""
+        return f"{self.base}/boot/{mac.hyphens}/{name}"
 
     def document(self, token: str) -> str:
         return f"{self.base}/documents/{token}/cloud-config.yaml"

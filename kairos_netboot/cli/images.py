@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ..boot.site import Compression, Image, ImageSource
+from ..boot.site import Compression, Image, ImageSource, Medium
 from ..errors import ImageProblem, InvalidValue, NetbootError, UnknownName
 from ..images.pull import add_image, with_authority
 from ..images.reference import (
@@ -22,7 +22,7 @@ from ..images.reference import (
     shown,
 )
 from ..store.store import Store
-from ..values import Arch, Blob
+from ..values import IMAGE_ARCHES, Arch, Blob
 from .app import Common, columns, opened, say
 from .keys import read_private_key, read_public_key
 from .progress import progress
@@ -38,11 +38,10 @@ Authority = Annotated[
 
 
 def _platform(text: str) -> Arch:
-    try:
-        return Arch(text.removeprefix("linux/"))
-    except ValueError:
-        known = ", ".join(Arch)
-        raise typer.BadParameter(f"'{text}' is none of {known}") from None
+    name = text.removeprefix("linux/")
+    if name not in IMAGE_ARCHES:
+        raise typer.BadParameter(f"'{text}' is none of {', '.join(IMAGE_ARCHES)}")
+    return Arch(name)
 
 
 @app.command()
@@ -52,7 +51,7 @@ def add(
         str,
         typer.Argument(
             help="registry/name:tag, oci:DIR, oci-archive:FILE, docker-archive:FILE, dir:ROOTFS,"
-            " iso:FILE or files:kernel=…,initrd=…,rootfs=…",
+            " iso:FILE, uki:FILE or files:kernel=…,initrd=…,rootfs=…",
         ),
     ],
     name: Annotated[
@@ -95,6 +94,8 @@ def add(
 def _summary(image: Image) -> str:
     facts, size = image.facts, _size(image.files)
     what = " ".join(x for x in (facts.flavor, facts.flavor_release, facts.version) if x)
+    if isinstance(image.files, Medium):
+        size = f"{image.files.kind} for UEFI HTTP Boot ({facts.arch}), {size}"
     return f"{what or 'no release facts'}, kernel {facts.kernel_version or '?'}, {size}"
 
 
@@ -132,8 +133,10 @@ def show(context: typer.Context, name: Name) -> None:
     for fact in fields(image.facts):
         value = getattr(image.facts, fact.name)
         rows.append((fact.name.replace("_", " "), "-" if value in ("", None) else str(value)))
-    for part, blob in zip(fields(image.files), image.files, strict=True):
-        rows.append((part.name, f"{blob.digest} ({_size([blob])})"))
+    names = [part.name for part in fields(image.files)]
+    names = [image.files.kind] if isinstance(image.files, Medium) else names
+    for part, blob in zip(names, image.files, strict=True):
+        rows.append((part, f"{blob.digest} ({_size([blob])})"))
     layers = _size(image.content.blobs) if image.content else "none: nodes cannot upgrade from here"
     rows += [("layers", layers), ("former", former.digest if former else "-")]
     for line in columns(rows):

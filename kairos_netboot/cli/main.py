@@ -10,7 +10,7 @@ import typer
 
 from .. import __version__
 from ..errors import NetbootError
-from . import bundle, explain, images, nodes, serve, site
+from . import bundle, doctor, explain, images, nodes, serve, site
 from .app import common
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.add_typer(bundle.app, name="bundle")
 app.command("apply")(site.apply)
 app.command("serve")(serve.serve)
 app.command("explain")(explain.explain)
+app.command("doctor")(doctor.doctor)
 
 
 def _version(wanted: bool) -> None:

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from .. import serve as root
 from ..config.settings import ServeSettings
+from ..serve.run import run
 from .app import Common, set_up_logging
 
 
@@ -51,8 +51,13 @@ def serve(
             help="Answer DHCP and TFTP; without, only HTTP is served.", envvar=_env("DHCP")
         ),
     ] = True,
+    ipv6: Annotated[
+        bool,
+        typer.Option(help="Serve over IPv6, too, where this host has it.", envvar=_env("IPV6")),
+    ] = True,
     dhcp_port: Annotated[int, typer.Option(min=0, max=65535, envvar=_env("DHCP_PORT"))] = 67,
     pxe_port: Annotated[int, typer.Option(min=0, max=65535, envvar=_env("PXE_PORT"))] = 4011,
+    dhcp6_port: Annotated[int, typer.Option(min=0, max=65535, envvar=_env("DHCP6_PORT"))] = 547,
     tftp_port: Annotated[int, typer.Option(min=0, max=65535, envvar=_env("TFTP_PORT"))] = 69,
     http_port: Annotated[int, typer.Option(min=0, max=65535, envvar=_env("HTTP_PORT"))] = 8080,
     loaders: Annotated[
@@ -79,9 +84,11 @@ def serve(
         tftp_port=tftp_port,
         http_port=http_port,
         dhcp=dhcp,
+        ipv6=ipv6,
+        dhcp6_port=dhcp6_port,
         advertise=advertise,
         interfaces=frozenset(interface or ()),
         loaders=tuple(loaders or ()),
         user=user,
     )
-    root.run(settings, common.state, typer.echo)
+    run(settings, common.state, typer.echo)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import ParamSpec, TypeVar
 
 from ..boot.cmdline import ROOM_FOR_ARGUMENTS, refuse_meaningful
-from ..boot.site import ONLY_FOR, ExitMethod
+from ..boot.site import ExitMethod, exits_of
 from ..cloudconfig.spelling import hint_or_known
 from ..errors import InvalidValue
-from ..values import Arch, Firmware, Mac
+from ..values import IMAGE_ARCHES, Arch, Firmware, Mac
 from .located import Located
 
 P = ParamSpec("P")
@@ -46,7 +47,18 @@ def platform(at: Located | None) -> Arch:
     if at is None:
         return Arch.AMD64
     text = at.text().removeprefix("linux/")
-    return Arch(text) if text in set(Arch) else Arch(at.choice(*Arch))
+    return Arch(text) if text in IMAGE_ARCHES else Arch(at.choice(*IMAGE_ARCHES))
+
+
+def document_key(at: Located | None) -> str:
+    """A secret that stands in an address: long enough that nobody finds it by trying."""
+    if at is None:
+        return ""
+    if not re.fullmatch(r"[0-9A-Za-z_-]{32,128}", at.text()):
+        raise at.mistake(
+            "a key for documents is 32 letters and digits or more: `openssl rand -hex 16` makes one"
+        )
+    return at.text()
 
 
 def one_of(at: Located, known: Mapping[str, object], what: str) -> str:
@@ -101,11 +113,12 @@ def exits(at: Located | None) -> dict[Firmware, ExitMethod]:
         return {}
     if isinstance(at.value(), str):
         method = ExitMethod(at.choice(*ExitMethod))
-        return {f: method for f in Firmware if ONLY_FOR.get(method, f) is f}
+        return {f: method for f in Firmware if method in exits_of(f)}
     found = {}
     for key, value in at.fields(*Firmware).items():
         firmware, method = Firmware(key), ExitMethod(value.choice(*ExitMethod))
-        if ONLY_FOR.get(method, firmware) is not firmware:
-            raise value.mistake(f"{method} is for {ONLY_FOR[method].upper()} machines only")
+        if method not in exits_of(firmware):
+            others = ", ".join(exits_of(firmware))
+            raise value.mistake(f"{method} is not for {firmware} machines, which have {others}")
         found[firmware] = method
     return found

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import tempfile
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +13,7 @@ from ..errors import CannotServe
 _PACKAGE = Path(__file__).parent.parent
 
 
-def _shipped(name: str) -> Path:
+def shipped(name: str) -> Path:
     """In a wheel the folder lies in the package, in a checkout beside it."""
     inside = _PACKAGE / name
     return inside if inside.is_dir() else _PACKAGE.parent / name
@@ -27,7 +24,7 @@ def load_recipes() -> Recipes:
 
 
 def load_scripts(family: str = "kairos") -> Scripts:
-    folder = _shipped("boot-templates") / family
+    folder = shipped("boot-templates") / family
     return Scripts({path.name: path.read_text() for path in sorted(folder.glob("*.j2"))})
 
 
@@ -36,7 +33,7 @@ def load_loaders(names: Iterable[str], folders: tuple[Path, ...]) -> dict[str, b
 
     Raises CannotServe naming the file, the places looked at, and the package it comes in.
     """
-    data = tomllib.loads((_shipped("ipxe") / "loaders.toml").read_text())
+    data = tomllib.loads((shipped("ipxe") / "loaders.toml").read_text())
     places = [*folders, *map(Path, data["search"])]
     return {name: _load(name, places, data["package"]) for name in sorted(names)}
 
@@ -50,20 +47,3 @@ def _load(name: str, places: list[Path], package: str) -> bytes:
         f"boot loader {name} is in none of {', '.join(map(str, places))}: install the package "
         f"'{package}' or name its folder with --loaders"
     )
-
-
-def make_disk_starter() -> bytes | None:
-    """A GRUB that starts the EFI loader on the machine's disk; None where grub-mkimage is missing.
-
-    Made here, as we ship no binaries. Its configuration runs in GRUB's rescue mode, which knows no
-    `if`; a line that fails is passed over.
-    """
-    modules = ("search_fs_file", "search_label", "part_gpt", "part_msdos", "fat", "chain", "boot")
-    program = shutil.which("grub-mkimage")
-    if program is None:
-        return None
-    with tempfile.NamedTemporaryFile(suffix=".efi") as made:
-        command = [program, "-O", "x86_64-efi", "-p", "/none", "-o", made.name]
-        command += ["-c", str(_shipped("ipxe") / "disk.grub.cfg"), *modules, "disk", "minicmd"]
-        done = subprocess.run(command, capture_output=True, check=False)
-        return Path(made.name).read_bytes() if done.returncode == 0 else None

@@ -20,6 +20,8 @@ class ServeSettings:
     tftp_port: int
     http_port: int
     dhcp: bool
+    ipv6: bool
+    dhcp6_port: int
     advertise: IPv4Address | None
     interfaces: frozenset[str]
     loaders: tuple[Path, ...]

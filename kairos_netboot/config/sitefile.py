@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 from pathlib import Path
 
+from ..boot.network import DhcpSite
 from ..boot.site import (
     Action,
     Compression,
@@ -27,6 +29,7 @@ from .fields import (
     card,
     checked,
     choice,
+    document_key,
     exits,
     kernel_args,
     macs,
@@ -38,8 +41,14 @@ from .fields import (
     variables,
 )
 from .located import Located
+from .networks import address, boot_table, dhcp_options, dhcp_site, kernel_network
 
 _MAX_FILE = 4 << 20
+_PROFILE = (
+    *("image", "action", "cloud-config", "kernel-args", "variables", "exit"),
+    *("boot", "network", "document-key"),
+)
+_NODE = ("macs", "profile", "variables", "exit", "recipe", "boot", "address", "dhcp")
 # A node's name becomes a host name and a word in scripts (RFC 1123).
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 
@@ -75,18 +84,25 @@ class _Reader:
     recipes: tuple[str, ...]
     # Filled while reading:
     owners: dict[Mac, tuple[str, Located]] = field(default_factory=dict)
+    addresses: dict[IPv4Address, tuple[str, Located]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
     def site(self, root: Located) -> Site:
-        fields = root.fields("registries", "images", "profiles", "nodes", "vendor-recipes")
+        fields = root.fields(
+            "registries", "images", "profiles", "nodes", "vendor-recipes", "boot", "dhcp"
+        )
+        dhcp = dhcp_site(fields.get("dhcp"))
         images = {name: self._image(name, at) for name, at in named(fields, "images")}
         profiles = {name: self._profile(name, at, images) for name, at in named(fields, "profiles")}
         nodes = {name: self._node(name, at, profiles) for name, at in named(fields, "nodes")}
+        self._check_addresses(dhcp)
         return Site(
             images=images,
             profiles=profiles,
             nodes=nodes,
             vendor_recipes=self._vendors(fields.get("vendor-recipes")),
+            boot=boot_table(fields.get("boot")),
+            dhcp=dhcp,
             registries={
                 known.host: known
                 for known in (self._registry(*entry) for entry in named(fields, "registries"))
@@ -136,7 +152,7 @@ class _Reader:
         )
 
     def _profile(self, name: str, at: Located, images: Mapping[str, object]) -> Profile:
-        fields = at.fields("image", "action", "cloud-config", "kernel-args", "variables", "exit")
+        fields = at.fields(*_PROFILE)
         return Profile(
             name=name,
             image=one_of(required(at, fields, "image"), images, "image"),
@@ -145,6 +161,9 @@ class _Reader:
             kernel_args=kernel_args(fields.get("kernel-args")),
             variables=variables(fields.get("variables")),
             exits=exits(fields.get("exit")),
+            boot=boot_table(fields.get("boot")),
+            network=kernel_network(fields.get("network")),
+            documents_opened_by=document_key(fields.get("document-key")),
         )
 
     def _template(self, at: Located) -> Template:
@@ -169,7 +188,7 @@ class _Reader:
     def _node(self, name: str, at: Located, profiles: Mapping[str, object]) -> NodeSpec:
         if not _NAME.fullmatch(name):
             raise at.mistake("a node's name is its host name: small letters, digits, - and .")
-        fields = at.fields("macs", "profile", "variables", "exit", "recipe")
+        fields = at.fields(*_NODE)
         recipe = fields["recipe"].choice(*self.recipes) if "recipe" in fields else ""
         return NodeSpec(
             name=name,
@@ -178,6 +197,9 @@ class _Reader:
             variables=variables(fields.get("variables")),
             exits=exits(fields.get("exit")),
             recipe=recipe,
+            boot=boot_table(fields.get("boot")),
+            address=self._reserved(fields["address"], name) if "address" in fields else None,
+            dhcp=dhcp_options(fields.get("dhcp")),
         )
 
     def _claimed(self, at: Located, node: str) -> Mac:
@@ -188,6 +210,20 @@ class _Reader:
             raise at.mistake(f"{mac} is node {other}'s already, at {first.place}: '{node}'?")
         self.owners[mac] = (node, at)
         return mac
+
+    def _reserved(self, at: Located, node: str) -> IPv4Address:
+        """An address that no node before this one has."""
+        found = address(at)
+        if found in self.addresses:
+            other, first = self.addresses[found]
+            raise at.mistake(f"{found} is node {other}'s already, at {first.place}: '{node}'?")
+        self.addresses[found] = (node, at)
+        return found
+
+    def _check_addresses(self, dhcp: DhcpSite) -> None:
+        for reserved, (_, at) in self.addresses.items():
+            if dhcp.subnet_of(reserved) is None:
+                raise at.mistake(f"{reserved} is in no subnet of `dhcp.subnets`: name its network")
 
     def _vendors(self, at: Located | None) -> dict[str, str]:
         """MAC prefixes of whole bytes, in any spelling, to recipes."""

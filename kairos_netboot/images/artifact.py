@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
-from ..boot.site import Image, ImageFacts
+from ..boot.site import Image, ImageFacts, Medium
 from ..errors import ImageProblem
 from ..values import Arch, Blob, Digest, printable
 from .manifest import Descriptor, Manifest, encode, encode_manifest, entry
@@ -44,13 +44,21 @@ class Packed:
 
 
 def pack(image: Image) -> Packed:
-    """The same image gives the same bytes, whatever it is called, and wherever it came from."""
+    """The same image gives the same bytes, whatever it is called, and wherever it came from.
+
+    Raises ImageProblem for one that is one file.
+    """
+    if isinstance(image.files, Medium):
+        raise ImageProblem(
+            f"image '{image.name}' is one {image.files.kind} file, which is nothing to publish: put"
+            " it on a web server and write uki:URL, or export a bundle"
+        )
     facts = {**_facts(image.facts), "made_of": image.facts.made_of or image.digest}
     config = encode(facts)
     manifest = encode_manifest(
         entry(FACTS_TYPE, Blob.of(config)),
         [
-            entry(kind, getattr(image.files, part), annotations={_TITLE: part})
+            entry(kind, getattr(image.boot_files, part), annotations={_TITLE: part})
             for part, kind in _PART_TYPES.items()
         ],
         artifactType=ARTIFACT_TYPE,

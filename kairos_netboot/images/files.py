@@ -48,7 +48,7 @@ def take_files(
         if is_url(place):
             download(place, target)
         else:
-            _copy(Path(place), target)
+            copy_file(Path(place), target)
         return target
 
     # The largest last: a mistake in the others is told before hundreds of megabytes are moved.
@@ -66,7 +66,7 @@ def check_kernel(path: Path, place: str) -> None:
     with path.open("rb") as file:
         head = file.read(HEAD)
     if inspect(head) == KernelFacts():
-        raise ImageProblem(f"{place} is no kernel: {_what(head)}")
+        raise ImageProblem(f"{place} is no kernel: {what(head)}")
 
 
 def check_initrd(path: Path, place: str) -> None:
@@ -74,7 +74,7 @@ def check_initrd(path: Path, place: str) -> None:
     with path.open("rb") as file:
         head = file.read(HEAD)
     if not head.lstrip(b"\0").startswith(tuple(_INITRD)):
-        raise ImageProblem(f"{place} is no initrd, neither cpio nor packed: {_what(head)}")
+        raise ImageProblem(f"{place} is no initrd, neither cpio nor packed: {what(head)}")
 
 
 def check_rootfs(path: Path, place: str) -> None:
@@ -84,7 +84,7 @@ def check_rootfs(path: Path, place: str) -> None:
     try:
         stated = read_superblock(head).size
     except ImageProblem as problem:
-        raise ImageProblem(f"{place}: {problem}, {_what(head)}") from None
+        raise ImageProblem(f"{place}: {problem}, {what(head)}") from None
     if (size := path.stat().st_size) < stated:
         raise ImageProblem(f"{place} is cut off: it has {size} bytes of {stated}: get it again")
 
@@ -107,7 +107,8 @@ def copy_part(
         report(len(chunk))
 
 
-def _copy(path: Path, target: Path) -> None:
+def copy_file(path: Path, target: Path) -> None:
+    """Raises ImageProblem."""
     try:
         # A FIFO would be waited for without end.
         if not stat.S_ISREG(path.stat().st_mode):
@@ -121,7 +122,8 @@ def _copy(path: Path, target: Path) -> None:
         copy_part(source, path.stat().st_size, file, str(path))
 
 
-def _what(head: bytes) -> str:
+def what(head: bytes) -> str:
+    """What a file is that is not what it should be, by its first bytes."""
     if not head:
         return "it is empty"
     if head.startswith(SQUASHFS):

@@ -42,7 +42,7 @@ def publish_image(
     ):
         repository.push_blob(packed.config, Blob.of(packed.config))
         for name in ("rootfs", "initrd", "kernel"):
-            blob = getattr(image.files, name)
+            blob = getattr(image.boot_files, name)
             repository.push_blob(blobs.path(blob.digest), blob, _report(tell, name, blob))
         if key is not None:
             sealed = sign(str(reference), digest, key)

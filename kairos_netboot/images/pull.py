@@ -23,8 +23,8 @@ from .made import Made, finish
 from .merge import content_size, newest_time
 from .progress import Progress, Tell
 from .reference import (
+    FileReference,
     FilesReference,
-    IsoReference,
     LocalReference,
     Reference,
     RegistryReference,
@@ -35,6 +35,7 @@ from .reference import (
 )
 from .source import Source, naming
 from .squashfs import build, choose, command, find_builder
+from .uki import take_medium
 
 Fetch: TypeAlias = Callable[[str, Path], None]
 
@@ -94,7 +95,7 @@ def _registry(
 
 
 def _from_files(
-    reference: LocalReference | IsoReference | FilesReference,
+    reference: LocalReference | FileReference | FilesReference,
     wanted: ImageSource,
     store: Store,
     hosts: Mapping[str, RegistryHost],
@@ -110,7 +111,9 @@ def _from_files(
         match reference:
             case LocalReference():
                 made = _squash_directory(reference.path, wanted, store, scratch, tell)
-            case IsoReference():
+            case FileReference(scheme=Scheme.UKI):
+                return take_medium(reference, wanted, store.blobs, scratch, fetch)
+            case FileReference():
                 made = _open_iso(reference, scratch, fetch, tell)
             case FilesReference():
                 parts = take_files(reference, scratch, fetch)
@@ -135,7 +138,7 @@ def _squash_directory(
     return Made(rootfs=rootfs)
 
 
-def _open_iso(reference: IsoReference, scratch: Path, fetch: Fetch, tell: Tell) -> Made:
+def _open_iso(reference: FileReference, scratch: Path, fetch: Fetch, tell: Tell) -> Made:
     path = Path(reference.place)
     if is_url(reference.place):
         path = scratch / "iso"

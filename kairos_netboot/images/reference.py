@@ -37,6 +37,7 @@ class Scheme(StrEnum):
     DOCKER_ARCHIVE = "docker-archive"  # what `docker save` writes
     DIRECTORY = "dir"  # a root file system
     ISO = "iso"  # a Kairos ISO
+    UKI = "uki"  # an ISO or EFI program that firmware starts as it is
     FILES = "files"  # boot files as they are
 
 
@@ -53,13 +54,14 @@ class LocalReference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IsoReference:
-    """`iso:FILE` or `iso:URL`."""
+class FileReference:
+    """`iso:X` or `uki:X`, a path or a URL."""
 
+    scheme: Scheme
     place: str
 
     def __str__(self) -> str:
-        return f"{Scheme.ISO}:{self.place}"
+        return f"{self.scheme}:{self.place}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,7 @@ class RegistryReference:
         return f"{self.host}/{self.name}{tag}" + (f"@{self.digest}" if self.digest else "")
 
 
-Reference: TypeAlias = LocalReference | IsoReference | FilesReference | RegistryReference
+Reference: TypeAlias = LocalReference | FileReference | FilesReference | RegistryReference
 
 
 def parse(text: str) -> Reference:
@@ -98,8 +100,8 @@ def parse(text: str) -> Reference:
     if not separator or scheme not in set(Scheme):
         return _parse_registry(text, text.removeprefix("docker://"))
     match Scheme(scheme):
-        case Scheme.ISO:
-            return IsoReference(place=_place(text, rest))
+        case Scheme.ISO | Scheme.UKI as kind:
+            return FileReference(scheme=kind, place=_place(text, rest))
         case Scheme.FILES:
             return _parse_files(text, rest)
         case Scheme.DIRECTORY:
@@ -125,12 +127,12 @@ def default_name(reference: Reference) -> str:
             stem = reference.name
         case LocalReference():
             stem = str(reference.path.absolute())
-        case IsoReference():
+        case FileReference():
             stem = reference.place
         case FilesReference():
             stem = reference.rootfs
     stem = stem.partition("?")[0].rstrip("/").rpartition("/")[2]
-    stem = re.sub(r"(\.(tar|oci|oci-archive|ociarchive|docker|iso|squashfs))+$", "", stem)
+    stem = re.sub(r"(\.(tar|oci|oci-archive|ociarchive|docker|iso|efi|squashfs))+$", "", stem)
     separated = re.sub(r"[^a-z0-9]+", lambda run: _SEPARATORS.get(run[0], "-"), stem.lower())
     return separated.strip("-._")[:_MAX_NAME] or "image"
 
@@ -144,8 +146,8 @@ def anchored(reference: Reference, folder: Path) -> Reference:
     match reference:
         case LocalReference():
             return replace(reference, path=Path(anchor(str(reference.path))))
-        case IsoReference():
-            return IsoReference(place=anchor(reference.place))
+        case FileReference():
+            return replace(reference, place=anchor(reference.place))
         case FilesReference():
             return _map_files(reference, anchor)
     return reference
@@ -203,7 +205,7 @@ def hosts_of(reference: Reference) -> set[str]:
             return {reference.host}
         case LocalReference():
             return set()
-        case IsoReference():
+        case FileReference():
             places = [reference.place]
         case FilesReference():
             places = [reference.kernel, reference.initrd, reference.rootfs]

@@ -60,6 +60,12 @@ def copy_out(squashfs: Path, inner: str, target: Path) -> Path:
     return target
 
 
+def read_bytes(squashfs: Path, inner: str, limit: int) -> bytes:
+    """A small file, whole; raises ImageProblem above `limit` bytes."""
+    with _opened(squashfs) as image:
+        return b"".join(image.content(inner, limit))
+
+
 def read_text(squashfs: Path, inner: str) -> str:
     """A small text file, whole; raises ImageProblem above 1 MiB."""
     with _opened(squashfs) as image:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 
+from ..boot.fleet import Node
 from ..boot.lifecycle import Kind
 from ..boot.respond import Asked, Response, describe_client, facts_of
+from ..boot.respond6 import Asked6, Response6
 from ..dhcp.answer import Service
-from ..errors import InvalidValue
+from ..dhcp.client import Client, describe_options
 from ..store.index import Index
+from ..tftp.names import Ask, read_name
 from ..tftp.transfer import End
-from ..values import Mac, printable
+from ..values import printable
 from .tftp import Finished
 
 log = logging.getLogger(__name__)
@@ -23,49 +26,91 @@ class Journal:
         self._index = index
 
     def heard(self, asked: Asked, response: Response) -> None:
-        """One DHCP request of firmware, and what came of it."""
+        """One DHCP request, and what came of it. Only firmware's is news of a machine."""
+        if asked.client is None:
+            log.info("DHCP: %s on %s: %s", asked.request.mac, asked.interface, response.reason)
+            return
         mac = asked.client.mac
         self._index.reached_at(asked.urls.base)
-        self._index.seen(mac, facts_of(asked.client))
         node = self._index.fleet.by_mac.get(mac)
+        self._index.seen(mac, _facts(asked, asked.client, node))
         if node is None or node.spec is None:
             log.debug("%s asked: %s", mac, response.reason)
             return
-        if response.decision.brake:
+        if response.decision is not None and response.decision.brake:
             self._index.brake(node, response.reason)
-        kind, text = _sentence(asked, response)
+        kind, text = _sentence(asked, asked.client, response)
         log.info("%s: %s", node.name, text)
         # A client repeats its request with the same transaction id until somebody answers.
         once = f"dhcp:{asked.service}:{asked.request.xid:08x}:{kind}"
         self._index.note(node, kind, text, once)
 
+    def heard6(self, asked: Asked6, response: Response6) -> None:
+        """As `heard`, over IPv6."""
+        client = asked.client
+        if client is None:
+            log.info("DHCPv6 on %s: %s", asked.interface, response.reason)
+            return
+        self._index.seen(client.mac, facts_of(client))
+        node = self._index.fleet.by_mac.get(client.mac)
+        if node is None or node.spec is None:
+            log.debug("%s asked: %s", client.mac, response.reason)
+            return
+        if response.decision is not None and response.decision.brake:
+            self._index.brake(node, response.reason)
+        kind, text = _sentence6(asked, client, response)
+        log.info("%s: %s", node.name, text)
+        self._index.note(node, kind, text, f"dhcp6:{asked.service}:{asked.request.xid:06x}:{kind}")
+
     def transferred(self, finished: Finished) -> None:
         """One TFTP request that is over."""
-        node = self._index.fleet.by_mac.get(mac) if (mac := _mac_in(finished.name)) else None
+        asked = read_name(finished.name)
+        node = self._index.fleet.by_mac.get(asked.mac) if asked.mac else None
         if node is None or node.spec is None:
             return
         if finished.outcome.end in (End.SIZE_ASKED, End.REFUSED):
             return  # UEFI first asks for the size alone; anybody can ask for what is not here
-        name = printable(finished.name.rpartition("/")[2])
+        name, kind = printable(finished.name.rpartition("/")[2]), Kind.LOADER
+        size = f"{finished.size / 1000:.0f} kB"
+        if asked.ask is Ask.BLOB:
+            kind, size = Kind.FILE, f"{finished.size / 1e6:.1f} MB"
         if finished.outcome.end is End.DONE:
-            text = f"TFTP: fetched {name} ({finished.size / 1000:.0f} kB)"
+            text = f"TFTP: fetched {name} ({size})"
         else:
             text = f"TFTP: {name} did not arrive: {printable(finished.outcome.reason)}"
-        self._index.note(node, Kind.LOADER, text)
+        self._index.note(node, kind, text)
 
 
-def _sentence(asked: Asked, response: Response) -> tuple[Kind, str]:
-    who = describe_client(asked.client)
+def _facts(asked: Asked, client: Client, node: Node | None) -> dict[str, str]:
+    """What `doctor` shows of firmware that asks in a way not known here is all it said."""
+    facts = facts_of(client)
+    if not client.known:
+        facts["unknown"] = describe_options(asked.request)
+    elif node is not None and node.facts.get("unknown"):
+        facts["unknown"] = ""  # that was another card, or the firmware before its update
+    return facts
+
+
+def _sentence(asked: Asked, client: Client, response: Response) -> tuple[Kind, str]:
+    who = describe_client(client)
+    if not client.known and response.reply is None:
+        text = f"DHCP: {who} asked in a way not known here, and got no answer"
+        return Kind.LEFT_ALONE, f"{text}; it said {describe_options(asked.request)}"
     if response.reply is None:
         return Kind.LEFT_ALONE, f"DHCP: {who} asked; no answer: {response.reason}"
     where = response.boot_file.rpartition("/")[2]
     if asked.service is Service.BOOT_SERVER:
         return Kind.BOOT_SERVER, f"port 4011: {who} asked again and was sent to {where}"
+    if not where:
+        return Kind.DHCP_OFFER, f"DHCP: {who} asked: {response.reason}"
     return Kind.DHCP_OFFER, f"DHCP: {who} asked and was sent to {where}"
 
 
-def _mac_in(name: str) -> Mac | None:
-    try:
-        return Mac(name.partition("/")[0])
-    except InvalidValue:
-        return None
+def _sentence6(asked: Asked6, client: Client, response: Response6) -> tuple[Kind, str]:
+    who = describe_client(client)
+    if response.reply is None:
+        return Kind.LEFT_ALONE, f"DHCPv6: {who} asked; no answer: {response.reason}"
+    where = response.boot_file.rpartition("/")[2]
+    if asked.service is Service.BOOT_SERVER:
+        return Kind.BOOT_SERVER, f"port 4011, IPv6: {who} asked again and was sent to {where}"
+    return Kind.DHCP_OFFER, f"DHCPv6: {who} asked and was sent to {where}"

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import os
 import socket
 import struct
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..errors import CannotServe
+from .ports import holder
 
 Endpoint = tuple[str, int]
 
 _IP_PKTINFO = 8  # linux/in.h; Python 3.11's socket does not name it
 _PKTINFO = struct.Struct("@i4s4s")  # struct in_pktinfo: interface index, spec_dst, addr
+# What else to do where another program holds the port that an option is about.
+_BESIDE = {"--dhcp-port": ", work beside it with `dhcp: {listen: raw}` in the site file,"}
 _LARGEST = 4096  # DHCP and TFTP requests stay within one Ethernet frame
 _AT_ONCE = 32  # datagrams read before the rest of the program gets its turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Datagram:
-    """`local` is the address of ours to answer from, the interface's own for a broadcast."""
+    """`local` is the address of ours to answer from; where the datagram was a `broadcast`, the
+    interface's primary one, and then any other of that interface would do as well."""
 
     data: bytes
     source: Endpoint
     local: str
     interface: int
+    broadcast: bool = False
 
 
 def bind(address: str, port: int, *, option: str) -> socket.socket:
@@ -62,17 +65,26 @@ def receive(sock: socket.socket) -> Datagram | None:
         return None
     for level, kind, value in ancillary:
         if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
-            interface, local, _ = _PKTINFO.unpack(value)
+            interface, local, destination = _PKTINFO.unpack(value)
             return Datagram(
-                data=data, source=source, local=socket.inet_ntoa(local), interface=interface
+                data=data,
+                source=source,
+                local=socket.inet_ntoa(local),
+                interface=interface,
+                broadcast=local != destination,
             )
     return Datagram(data=data, source=source, local=sock.getsockname()[0], interface=0)
 
 
 def send(sock: socket.socket, data: bytes, destination: Endpoint, *, via: Datagram) -> None:
-    """Send by the interface that `via` came in on, from the address it was meant for."""
-    info = _PKTINFO.pack(via.interface, socket.inet_aton(via.local), bytes(4))
-    sock.sendmsg([data], [(socket.IPPROTO_IP, _IP_PKTINFO, info)], 0, destination)
+    """Send by the interface of `via`, from its local address; interface 0: by the routes."""
+    sock.sendmsg([data], [packet_info(via.interface, via.local)], 0, destination)
+
+
+def packet_info(interface: int, local: str) -> tuple[int, int, bytes]:
+    """For `sendmsg`: the interface to leave by, 0 for what the routes say, and the source."""
+    info = _PKTINFO.pack(interface, socket.inet_aton(local), bytes(4))
+    return socket.IPPROTO_IP, _IP_PKTINFO, info
 
 
 def interface_name(index: int) -> str:
@@ -83,12 +95,14 @@ def interface_name(index: int) -> str:
         return f"interface {index}"
 
 
-async def arrivals(sock: socket.socket) -> AsyncIterator[Datagram]:
+async def arrivals(
+    sock: socket.socket, read: Callable[[socket.socket], Datagram | None] = receive
+) -> AsyncIterator[Datagram]:
     """Datagrams for ever. However fast they come, the event loop runs in between."""
     while True:
         await _readable(sock)
         for _ in range(_AT_ONCE):
-            datagram = receive(sock)
+            datagram = read(sock)
             if datagram is None:
                 break
             yield datagram
@@ -116,9 +130,9 @@ def cannot_bind(
     where = f"{protocol} port {port} on {address}"
     match error.errno:
         case errno.EADDRINUSE:
-            return CannotServe(
-                f"{where} is taken by {_holder(port, protocol)}: stop it or choose {option}"
-            )
+            by = holder(port, protocol) or "another program"
+            beside = _BESIDE.get(option, "")
+            return CannotServe(f"{where} is taken by {by}: stop it{beside} or choose {option}")
         case errno.EACCES | errno.EPERM:
             return CannotServe(
                 f"{where} may not be opened by this user: run as root, give {option} above 1023,"
@@ -130,24 +144,3 @@ def cannot_bind(
                 " give one that `ip address` shows, or 0.0.0.0"
             )
     return CannotServe(f"{where} cannot be opened: {error.strerror or error}")
-
-
-def _holder(port: int, protocol: str) -> str:
-    """`dnsmasq (process 812)`, or `another program` where only root may know."""
-    sockets = {f"socket:[{inode}]" for inode in _inodes(port, protocol.lower())}
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # gone since, or someone else's
-            if any(os.readlink(held) in sockets for held in (process / "fd").iterdir()):
-                name = (process / "comm").read_text().strip()
-                return f"{name} (process {process.name})"
-    return "another program"
-
-
-def _inodes(port: int, protocol: str) -> Iterator[str]:
-    """The sockets bound to a port; an IPv6 one may hold the IPv4 port as well."""
-    for version in ("", "6"):
-        with contextlib.suppress(OSError):
-            for line in Path(f"/proc/net/{protocol}{version}").read_text().splitlines()[1:]:
-                columns = line.split()
-                if int(columns[1].rpartition(":")[2], 16) == port:
-                    yield columns[9]

@@ -21,6 +21,7 @@ from ..boot.fleet import Event, Fleet, Node
 from ..boot.lifecycle import Kind
 from ..boot.site import Image
 from ..boot.tokens import BootTokens
+from ..dhcp.leasebook import Lease
 from ..errors import StoreProblem
 from ..values import Mac
 from .store import Store
@@ -120,6 +121,10 @@ class Index:
         else:
             self.fleet = self.fleet.with_node(begun)
         return begun
+
+    async def keep_leases(self, leases: Sequence[Lease]) -> None:
+        """On the disk when it returns; raises StoreProblem."""
+        await self._call(self._store.put_leases, leases, int(time.time()))
 
     # The writer
 

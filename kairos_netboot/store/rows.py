@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from ipaddress import IPv4Address
 from typing import Any
 
 from ..boot.site import (
@@ -15,12 +16,15 @@ from ..boot.site import (
     Image,
     ImageFacts,
     ImageSource,
+    Medium,
+    MediumKind,
     NodeSpec,
     Profile,
     RegistryHost,
     Template,
 )
 from ..values import Arch, Blob, Digest, Firmware, Mac
+from .network_rows import from_kernel, from_options, to_kernel, to_options
 
 Json = dict[str, Any]
 
@@ -33,6 +37,9 @@ def from_profile(profile: Profile) -> Json:
         "kernel_args": list(profile.kernel_args),
         "variables": dict(profile.variables),
         "exits": dict(profile.exits),
+        "boot": dict(profile.boot),
+        "network": from_kernel(profile.network),
+        "documents_opened_by": profile.documents_opened_by,
     }
 
 
@@ -45,6 +52,9 @@ def to_profile(name: str, row: Mapping[str, Any]) -> Profile:
         kernel_args=tuple(row["kernel_args"]),
         variables=row["variables"],
         exits=_exits(row["exits"]),
+        boot=row.get("boot", {}),
+        network=to_kernel(row.get("network", {})),
+        documents_opened_by=row.get("documents_opened_by", ""),
     )
 
 
@@ -56,6 +66,9 @@ def from_spec(spec: NodeSpec) -> Json:
         "variables": dict(spec.variables),
         "exits": dict(spec.exits),
         "recipe": spec.recipe,
+        "boot": dict(spec.boot),
+        "address": str(spec.address) if spec.address else "",
+        "dhcp": from_options(spec.dhcp),
     }
 
 
@@ -67,6 +80,9 @@ def to_spec(name: str, row: Mapping[str, Any]) -> NodeSpec:
         variables=row["variables"],
         exits=_exits(row["exits"]),
         recipe=row["recipe"],
+        boot=row.get("boot", {}),
+        address=IPv4Address(row["address"]) if row.get("address") else None,
+        dhcp=to_options(row.get("dhcp", {})),
     )
 
 
@@ -89,10 +105,16 @@ def to_image(name: str, row: Mapping[str, Any]) -> Image:
         source=_source(name, row["source"]),
         digest=Digest(row["digest"]),
         facts=ImageFacts(**{**row["facts"], "arch": Arch(row["facts"]["arch"])}),
-        files=BootFiles(**{part: _blob(blob) for part, blob in row["files"].items()}),
+        files=_files(row["files"]),
         content=_content(row["content"]) if row["content"] else None,
         imported=bool(row.get("imported")),
     )
+
+
+def _files(row: Mapping[str, Any]) -> BootFiles | Medium:
+    if "kind" in row:
+        return Medium(blob=_blob(row["blob"]), kind=MediumKind(row["kind"]))
+    return BootFiles(**{part: _blob(blob) for part, blob in row.items()})
 
 
 def _source(name: str, row: Mapping[str, Any]) -> ImageSource:

@@ -87,3 +87,15 @@ settings = Table(
     Column("key", Text, primary_key=True),
     Column("value", JSON, nullable=False),
 )
+
+# What this server has leased out as a DHCP server. `hardware` and `client` are hexadecimal; `ends`
+# counts seconds since 1970.
+leases = Table(
+    "leases",
+    metadata,
+    Column("address", Text, primary_key=True),
+    Column("hardware", Text, nullable=False),
+    Column("client", Text, nullable=False),
+    Column("hold", Text, nullable=False),
+    Column("ends", Integer, nullable=False),
+)

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, func, select
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from ..boot.changes import setting_changes
 from ..boot.fleet import Event, Fleet, Node
 from ..boot.lifecycle import MAX_BOOTS, MAY_INSTALL, Kind
 from ..boot.site import Image, ImageSource, RegistryHost, Site
 from ..boot.tokens import BootTokens
+from ..dhcp.leasebook import Lease
 from ..errors import StoreProblem, UnknownName
 from ..values import Blob, Digest, Mac
 from .blobs import BlobStore
@@ -29,6 +29,8 @@ from .images import (
     read_former,
     read_images,
 )
+from .leases import put_leases, read_leases
+from .network_rows import from_dhcp, to_dhcp
 from .nodes import (
     MAX_DISCOVERED,
     add_node,
@@ -43,7 +45,8 @@ from .nodes import (
 )
 from .ownership import give_to_owner
 from .rows import from_registry, to_registry
-from .schema import macs, nodes, settings
+from .schema import macs, nodes
+from .settings import put_setting, setting
 from .site import put_nodes, put_profiles, read_profiles
 
 
@@ -71,8 +74,10 @@ class Store:
                 read_nodes(connection),
                 read_profiles(connection),
                 read_images(connection),
-                _setting(connection, "vendor-recipes", {}),
+                setting(connection, "vendor-recipes", {}),
                 read_former(connection),
+                setting(connection, "boot", {}),
+                to_dhcp(setting(connection, "dhcp", {})),
             )
 
     def change_count(self) -> int:
@@ -93,11 +98,28 @@ class Store:
     def apply(self, site: Site, at: datetime) -> list[str]:
         """Make the site so; what changed, a sentence each."""
         with writing(self._engine) as connection:
-            lines = put_profiles(connection, site.profiles)
-            _set(connection, "vendor-recipes", dict(site.vendor_recipes))
+            lines = setting_changes(
+                (setting(connection, "boot", {}), to_dhcp(setting(connection, "dhcp", {}))),
+                (site.boot, site.dhcp),
+            )
+            lines += put_profiles(connection, site.profiles)
+            put_setting(connection, "vendor-recipes", dict(site.vendor_recipes))
+            put_setting(connection, "boot", dict(site.boot))
+            put_setting(connection, "dhcp", from_dhcp(site.dhcp))
             hosts = {name: from_registry(host) for name, host in site.registries.items()}
-            _set(connection, "registries", hosts)
+            put_setting(connection, "registries", hosts)
             return lines + put_nodes(connection, site.nodes, at)
+
+    # Leases
+
+    def leases(self) -> tuple[Lease, ...]:
+        with reading(self._engine) as connection:
+            return read_leases(connection)
+
+    def put_leases(self, leases: Sequence[Lease], now: int) -> None:
+        """On the disk when it returns."""
+        with writing(self._engine) as connection:
+            put_leases(connection, leases, now)
 
     # Images
 
@@ -230,17 +252,17 @@ class Store:
     def registries(self) -> dict[str, RegistryHost]:
         """How the site file says that registries are reached, by host."""
         with reading(self._engine) as connection:
-            rows = _setting(connection, "registries", {})
+            rows = setting(connection, "registries", {})
         return {host: to_registry(host, row) for host, row in rows.items()}
 
     def set_server_url(self, url: str) -> None:
         with writing(self._engine) as connection:
-            _set(connection, "server-url", url)
+            put_setting(connection, "server-url", url)
 
     def server_url(self) -> str:
         """Where `serve` was last reachable; empty before its first start."""
         with reading(self._engine) as connection:
-            return str(_setting(connection, "server-url", ""))
+            return str(setting(connection, "server-url", ""))
 
 
 def _discover(connection: Connection, mac: Mac, at: datetime) -> int | None:
@@ -254,15 +276,3 @@ def _discover(connection: Connection, mac: Mac, at: datetime) -> int | None:
     sentence = "asked to boot from the network; nobody named it, so it got no answer"
     append(connection, Event(node=node, at=at, kind=Kind.DISCOVERED, text=sentence))
     return node
-
-
-def _setting(connection: Connection, key: str, default: object) -> Any:
-    row = connection.execute(select(settings.c.value).where(settings.c.key == key)).one_or_none()
-    return default if row is None else row.value
-
-
-def _set(connection: Connection, key: str, value: object) -> None:
-    row = {"key": key, "value": value}
-    connection.execute(
-        sqlite_insert(settings).values(row).on_conflict_do_update(index_elements=["key"], set_=row)
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from .packet import Ack, ErrorCode, ErrorPacket, OptionAck, Packet, data_packet, encode
 
@@ -16,7 +17,20 @@ _TRIES = 6
 # Without a timeout of the client's own: soon at first, as a LAN loses single packets; then
 # slower, for a switch that is still learning. Given up after 1 + 2 + 4 + 4 + 4 + 4 s.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 4.0
+# Once it is known how fast this client answers, a loss costs some of its answers' time and not a
+# second: GRUB's 14 MB kernel is 14,000 blocks, each waited for. Given up after as long as above.
+_SHORTEST_PAUSE, _KNOWN_LONGEST_PAUSE = 0.1, 1.0
+_ANSWERS_TO_WAIT = 4
+_PATIENCE = 19.0
 _OPTIONS_ASKED = -1  # before block 0, which is the client's "yes" to our options
+
+
+class Content(Protocol):
+    """A file's bytes: `bytes`, or whatever gives slices of them without holding the whole."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> bytes: ...
 
 
 class End(StrEnum):
@@ -95,15 +109,18 @@ def _number(asked: Mapping[str, str], option: str, smallest: int) -> int | None:
 class Transfer:
     """Feed it packets and wake it at `deadline`; send what it returns, until `outcome` is set."""
 
-    def __init__(self, content: bytes, terms: Terms) -> None:
-        self._content = memoryview(content)
+    def __init__(self, content: Content, terms: Terms) -> None:
+        self._content = content
+        self.size = len(content)
         self._terms = terms
         # A size that is a multiple of the block size ends with an empty block (RFC 1350).
-        self._last = len(content) // terms.block_size + 1
+        self._last = self.size // terms.block_size + 1
         self._before = _OPTIONS_ASKED if terms.acknowledged else 0
         self._acked = self._before
         self._sent = 0
         self._tries = 0
+        self._first_sent_at = 0.0
+        self._answer_time: float | None = None
         self.deadline: float | None = None
         self.outcome: Outcome | None = None
 
@@ -111,10 +128,6 @@ class Transfer:
     def is_answered(self) -> bool:
         """Whether the client has acknowledged anything yet."""
         return self._acked > self._before
-
-    @property
-    def size(self) -> int:
-        return len(self._content)
 
     def start(self, now: float) -> list[bytes]:
         return self._send_window(now)
@@ -134,7 +147,7 @@ class Transfer:
         """The deadline has passed: the window again, or the end. Too early: nothing."""
         if self.deadline is None or now < self.deadline:
             return []
-        if self._tries >= _TRIES:
+        if self._is_hopeless(now):
             self._finish(End.TIMED_OUT, f"no answer to {self._waiting_for()}, sent {_TRIES} times")
             return []
         return self._send_window(now)
@@ -152,6 +165,7 @@ class Transfer:
             # Sorcerer's Apprentice (RFC 1123, 4.2.3.1).
             return []
         self._acked += step
+        self._learn_answer_time(now)
         self._tries = 0
         if self._acked == self._last:
             self._finish(End.DONE, "")
@@ -160,6 +174,8 @@ class Transfer:
         return self._send_window(now)
 
     def _send_window(self, now: float) -> list[bytes]:
+        if self._tries == 0:
+            self._first_sent_at = now
         self.deadline = now + self._pause()
         self._tries += 1
         if self._acked == _OPTIONS_ASKED:
@@ -174,7 +190,22 @@ class Transfer:
     def _pause(self) -> float:
         if self._terms.timeout is not None:
             return float(self._terms.timeout)
-        return min(_FIRST_PAUSE * (1 << self._tries), _LONGEST_PAUSE)
+        if self._answer_time is None:
+            return min(_FIRST_PAUSE * (1 << self._tries), _LONGEST_PAUSE)
+        first = max(_ANSWERS_TO_WAIT * self._answer_time, _SHORTEST_PAUSE)
+        return min(first * (1 << min(self._tries, 8)), _KNOWN_LONGEST_PAUSE)
+
+    def _learn_answer_time(self, now: float) -> None:
+        # An ack after a repeat may be of the first packet or of the second (Karn's algorithm).
+        if self._tries == 1:
+            taken = now - self._first_sent_at
+            before = taken if self._answer_time is None else self._answer_time
+            self._answer_time = before + (taken - before) / 8
+
+    def _is_hopeless(self, now: float) -> bool:
+        if self._terms.timeout is not None or self._answer_time is None:
+            return self._tries >= _TRIES
+        return now - self._first_sent_at >= _PATIENCE
 
     def _give_up(self, error: ErrorPacket) -> None:
         said = f"error {error.code}: {error.message or 'no text'}"

@@ -10,9 +10,11 @@ from aiohttp import web
 from ..boot.script import Scripts
 from ..errors import NetbootError
 from ..store.blobs import BlobStore
+from ..store.boots import Boots
 from ..store.index import Index
-from . import firmware, nodes, registry
-from .keys import BLOBS, INDEX, LOADERS, SCRIPTS
+from . import firmware, keyed, nodes, registry
+from .keys import BLOBS, BOOTS, INDEX, LOADERS, RUNNING, SCRIPTS
+from .running import Running
 
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -22,12 +24,19 @@ _LARGEST_BODY = 64 * 1024
 
 
 def make_app(
-    index: Index, blobs: BlobStore, scripts: Scripts, loaders: Mapping[str, bytes]
+    index: Index,
+    blobs: BlobStore,
+    scripts: Scripts,
+    loaders: Mapping[str, bytes],
+    boots: Boots,
 ) -> web.Application:
+    """`boots` is shared with every other way in which a boot can begin."""
     app = web.Application(middlewares=[_errors], client_max_size=_LARGEST_BODY)
     app[INDEX], app[BLOBS], app[SCRIPTS], app[LOADERS] = index, blobs, scripts, loaders
+    app[BOOTS], app[RUNNING] = boots, Running()
     app.add_routes(firmware.routes)
     app.add_routes(nodes.routes)
+    app.add_routes(keyed.routes)
     app.add_routes(registry.routes)
     return app
 

@@ -33,26 +33,27 @@ async def document(request: web.Request) -> web.Response:
     index, token = request.app[INDEX], request.match_info["token"]
     node = index.fleet.by_document_key(key_of(token))
     if node is None:
-        return _refuse(request, None, "this address is of an earlier boot, or of none")
+        return refuse(request, None, "this address is of an earlier boot, or of none")
     if node.state not in MAY_INSTALL:
-        return _refuse(request, node, f"{node.name} is {node.state}, not being installed")
+        return refuse(request, node, f"{node.name} is {node.state}, not being installed")
     try:
         built = document_for(index.fleet, node, urls_of(request), BootTokens(token).report)
     except NetbootError as error:
-        return _refuse(request, node, str(error))
+        return refuse(request, node, str(error))
     if request.method == "GET":
         index.note(node, Kind.DOCUMENT, "fetched its cloud-config", f"document:{key_of(token)}")
-    return _yaml(built.text)
+    return send_document(built.text)
 
 
-def _refuse(request: web.Request, node: Node | None, reason: str) -> web.Response:
+def refuse(request: web.Request, node: Node | None, reason: str) -> web.Response:
+    """A document that installs nothing, and says why."""
     log.warning("no document for %s: %s", request.remote, reason)
     if node is not None:
         request.app[INDEX].note(node, Kind.REFUSED, f"got no document: {reason}")
-    return _yaml(refusal(reason))
+    return send_document(refusal(reason))
 
 
-def _yaml(text: str) -> web.Response:
+def send_document(text: str) -> web.Response:
     return web.Response(
         text=text, content_type="application/yaml", headers={"Cache-Control": "no-store"}
     )
@@ -79,7 +80,9 @@ def read_report(path: str, fields: Mapping[str, str]) -> Report | None:
         case "install-finished":
             return Report(Kind.INSTALL_FINISHED, "installer: finished, restarts from disk")
         case "boot-failed":
-            return Report(Kind.BOOT_FAILED, "iPXE could not load the kernel or the initrd")
+            return Report(
+                Kind.BOOT_FAILED, "the boot loader could not load the kernel or the initrd"
+            )
         case "ready":
             name = printable(fields.get("hostname", ""))
             return Report(Kind.READY, f"the installed system is up, host name '{name}'")

@@ -1,0 +1,232 @@
+"""What RFC 2131 makes of a request, with the leases there are: values in, a ruling out.
+
+Time is in whole seconds since 1970, as it has to outlive a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
+
+from .leasebook import Book, Hold, Lease, Pool, client_of, hardware_of
+from .options import Option
+from .packet import MessageType, Packet
+from .relayed import address_in
+
+_INFINITE = 0xFFFFFFFF
+_FOREVER = 1 << 40
+# How long an offered address waits for its REQUEST. EDK2 collects offers for 4 seconds and doubles
+# its patience with each try.
+OFFER_SECONDS = 60
+# How long an address is left alone that somebody else was found to use.
+DECLINED_SECONDS = 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """What a request leads to. `kind` is None for silence; `lease` is to be kept before the answer
+    leaves; `try_first`: the address is to be tried before it is offered."""
+
+    reason: str
+    kind: MessageType | None = None
+    lease: Lease | None = None
+    try_first: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One request for an address. `reserved`: the address kept for this machine; `taken`: those
+    that are kept for others. `server`: our identifier, as the client has it."""
+
+    request: Packet
+    pool: Pool
+    server: IPv4Address
+    now: int
+    reserved: IPv4Address | None = None
+    taken: Container[IPv4Address] = ()
+
+    def allows(self, address: IPv4Address) -> bool:
+        """Whether this client may have it at all, whoever has it now."""
+        if address == self.reserved:
+            return True
+        return self.pool.holds(address) and address not in self.taken
+
+    def lease(self, address: IPv4Address, hold: Hold) -> Lease:
+        seconds = OFFER_SECONDS if hold is Hold.OFFERED else self.pool.seconds
+        return Lease(
+            address=address,
+            hardware=hardware_of(self.request),
+            client=client_of(self.request),
+            hold=hold,
+            ends=_FOREVER if seconds == _INFINITE else self.now + seconds,
+        )
+
+
+def rule(question: Question, book: Book) -> Ruling:
+    """What RFC 2131 (4.3) makes of a message; `book` is only read."""
+    match question.request.message_type:
+        case MessageType.DISCOVER:
+            return _discover(question, book)
+        case MessageType.REQUEST:
+            return _request(question, book)
+        case MessageType.DECLINE:
+            return _decline(question, book)
+        case MessageType.RELEASE:
+            return _release(question, book)
+        case MessageType.INFORM:
+            return Ruling(reason="told its options", kind=MessageType.ACK)
+        case None:
+            return Ruling(reason="BOOTP without DHCP is not served")
+        case kind:
+            return Ruling(reason=f"{kind.name} is what servers send")
+
+
+def _discover(question: Question, book: Book) -> Ruling:
+    known = book.of(question.request, question.pool)
+    address = _choose(question, book, known)
+    if address is None:
+        return Ruling(
+            reason=f"no address is left in {question.pool.network}: widen its `ranges` in the "
+            "site file, or shorten its `lease`"
+        )
+    kept = known is not None and known.address == address
+    lease = question.lease(address, Hold.OFFERED)
+    if kept and known is not None and known.hold is Hold.BOUND and known.is_live(question.now):
+        lease = known  # an offer takes nothing from a lease that runs
+    return Ruling(
+        reason=f"offered {address}",
+        kind=MessageType.OFFER,
+        lease=lease,
+        try_first=not (kept and known is not None and known.is_live(question.now)),
+    )
+
+
+def _choose(question: Question, book: Book, known: Lease | None) -> IPv4Address | None:
+    """RFC 2131 (4.3.1): its own address, then the one it had, the one it asks for, a new one."""
+    wanted = requested(question.request)
+    for address in (question.reserved, known.address if known else None, wanted):
+        if address is None or not question.allows(address):
+            continue
+        if _is_free(question, book, address):
+            return address
+    free = (a for a in question.pool.addresses() if book.at(a) is None and question.allows(a))
+    return next(free, None) or _longest_ended(question, book)
+
+
+def _is_free(question: Question, book: Book, address: IPv4Address) -> bool:
+    """Whether nobody else has it now."""
+    held = book.at(address)
+    return held is None or not held.is_live(question.now) or _is_own(question, held)
+
+
+def _is_own(question: Question, lease: Lease) -> bool:
+    if lease.hold is Hold.DECLINED:
+        return False
+    same_card = lease.hardware == hardware_of(question.request)
+    return same_card or bool(lease.client and lease.client == client_of(question.request))
+
+
+def _longest_ended(question: Question, book: Book) -> IPv4Address | None:
+    ended = (
+        lease
+        for lease in book
+        if not lease.is_live(question.now)
+        and question.pool.holds(lease.address)
+        and question.allows(lease.address)
+    )
+    oldest = min(ended, key=lambda lease: lease.ends, default=None)
+    return oldest.address if oldest else None
+
+
+def _request(question: Question, book: Book) -> Ruling:
+    """Which of its four states the client is in, by RFC 2131's table 4."""
+    request = question.request
+    chosen, wanted = request.options.get(Option.SERVER_IDENTIFIER), requested(request)
+    if chosen is not None and chosen != question.server.packed:
+        return Ruling(reason=f"took another server's offer ({_text(chosen)})")
+    if chosen is not None:
+        return _grant(question, book, wanted or request.client_address)
+    if wanted is not None and not int(request.client_address):
+        return _restarted(question, book, wanted)
+    if int(request.client_address):
+        return _renew(question, book, request.client_address)
+    return Ruling(reason="a REQUEST that names no address")
+
+
+def _grant(question: Question, book: Book, address: IPv4Address) -> Ruling:
+    """An offer that a restart of ours has forgotten is good as long as nobody else has it."""
+    if not question.allows(address) or not _is_free(question, book, address):
+        return _refuse(f"{address} is not to be had")
+    return _bind(question, address)
+
+
+def _bind(question: Question, address: IPv4Address) -> Ruling:
+    lease = question.lease(address, Hold.BOUND)
+    return Ruling(reason=f"leased {address}", kind=MessageType.ACK, lease=lease)
+
+
+def _restarted(question: Question, book: Book, wanted: IPv4Address) -> Ruling:
+    """INIT-REBOOT: the client has moved, has forgotten nothing, or is not known at all."""
+    if wanted not in question.pool.network:
+        return _refuse(f"{wanted} is of another network")
+    known = book.of(question.request, question.pool)
+    if question.reserved is not None and wanted != question.reserved:
+        return _refuse(f"{question.reserved} is kept for it, and not {wanted}")
+    if known is None and wanted != question.reserved:
+        # RFC 2131 (4.3.2): no record of this client, so the server MUST remain silent.
+        return Ruling(reason=f"asks for {wanted} again, and nothing is known of it")
+    if known is not None and known.address != wanted and wanted != question.reserved:
+        return _refuse(f"{known.address} is its address, and not {wanted}")
+    return _grant(question, book, wanted)
+
+
+def _renew(question: Question, book: Book, address: IPv4Address) -> Ruling:
+    """RENEWING and REBINDING."""
+    held = book.at(address)
+    if held is not None and _is_own(question, held):
+        return _grant(question, book, address)
+    if held is not None and held.is_live(question.now):
+        return _refuse(f"{address} is another machine's")
+    if question.reserved is not None and question.reserved != address:
+        return _refuse(f"{question.reserved} is kept for it, and not {address}")
+    if address == question.reserved:
+        return _bind(question, address)
+    return Ruling(reason=f"renews {address}, and nothing is known of it")
+
+
+def _refuse(reason: str) -> Ruling:
+    return Ruling(reason=reason, kind=MessageType.NAK)
+
+
+def _decline(question: Question, book: Book) -> Ruling:
+    address = requested(question.request)
+    held = book.at(address) if address else None
+    if held is None or not _is_own(question, held):
+        return Ruling(reason="declines an address that it was not given")
+    return Ruling(
+        reason=f"declines {held.address}: somebody else uses it",
+        lease=set_aside(held, question.now),
+    )
+
+
+def set_aside(lease: Lease, now: int) -> Lease:
+    """The lease of an address that somebody else was found to use."""
+    return replace(lease, hold=Hold.DECLINED, ends=now + DECLINED_SECONDS)
+
+
+def _release(question: Question, book: Book) -> Ruling:
+    held = book.at(question.request.client_address)
+    if held is None or not _is_own(question, held):
+        return Ruling(reason="releases an address that it was not given")
+    ended = replace(held, ends=min(held.ends, question.now))
+    return Ruling(reason=f"releases {held.address}", lease=ended)
+
+
+def requested(request: Packet) -> IPv4Address | None:
+    """Option 50."""
+    return address_in(request.options.get(Option.REQUESTED_ADDRESS, b""))
+
+
+def _text(raw: bytes) -> str:
+    return str(address_in(raw) or raw.hex())

@@ -1,0 +1,1 @@
+"""`doctor`: what would keep machines from booting, found before they try."""

@@ -1,0 +1,1 @@
+"""The composition root: settings in, every socket bound, root dropped, then one TaskGroup."""

@@ -1,0 +1,91 @@
+"""Who answers a DHCP request: the proxy, the DHCP server, or a proxy that lends an address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from dataclasses import dataclass, replace
+
+from ..boot.advice import needs_our_lease
+from ..boot.fleet import Fleet
+from ..boot.network import DhcpMode
+from ..boot.respond import Asked, Boot, Response, boot_for, recipe_for, respond
+from ..dhcp.answer import Reply, Service, with_boot
+from ..dhcp.packet import MessageType
+from ..dhcp.recipe import Recipes
+from ..server.borrower import Borrower
+from ..server.lessor import Lessor
+
+_TELLS_BOOT = (MessageType.OFFER, MessageType.ACK)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """`borrower` is None where the site's offers cannot be heard."""
+
+    fleet: Callable[[], Fleet]
+    recipes: Recipes
+    loaders: Container[str]
+    lessor: Lessor
+    borrower: Borrower | None
+    mode: DhcpMode
+
+    async def answer(self, asked: Asked) -> Response | None:
+        fleet = self.fleet()
+        if asked.service is Service.BOOT_SERVER:
+            return respond(asked, fleet, self.recipes, self.loaders)
+        if self.mode is DhcpMode.SERVER:
+            return await self._leased(asked, fleet)
+        return await self._lent(asked, fleet) or respond(asked, fleet, self.recipes, self.loaders)
+
+    async def _leased(self, asked: Asked, fleet: Fleet) -> Response:
+        """A lease for whoever asks, with the boot files of those that are to have any."""
+        reply, reason = await self.lessor.answer(asked, fleet)
+        if asked.client is None:
+            return Response(decision=None, reason=reason, reply=reply)
+        boot = boot_for(asked.client, fleet, asked.urls, self.loaders)
+        return self._with_boot(asked, boot, reply, fleet, reason)
+
+    async def _lent(self, asked: Asked, fleet: Fleet) -> Response | None:
+        """For a loader that asks nobody but the server of its lease; None for all others, and
+        where nothing can be lent."""
+        client = asked.client
+        if client is None or asked.request.message_type not in (
+            MessageType.DISCOVER,
+            MessageType.REQUEST,
+        ):
+            return None
+        boot = boot_for(client, fleet, asked.urls, self.loaders)
+        if not boot.file or boot.chain is None or not needs_our_lease(boot.chain):
+            return None
+        reply, reason = await self._loan(asked, boot, fleet)
+        if reply is None:
+            return None
+        return self._with_boot(asked, boot, reply, fleet, f"{boot.reason}; {reason}")
+
+    async def _loan(self, asked: Asked, boot: Boot, fleet: Fleet) -> tuple[Reply | None, str]:
+        node = boot.decision.node
+        if node is not None and node.spec is not None and node.spec.address is not None:
+            return await self.lessor.answer(asked, fleet)
+        if self.borrower is None:
+            return None, ""
+        reply = await self.borrower.answer(asked)
+        return reply, "lent the address that the site's DHCP server offers"
+
+    def _with_boot(
+        self, asked: Asked, boot: Boot, reply: Reply | None, fleet: Fleet, reason: str
+    ) -> Response:
+        client = asked.client
+        assert client is not None
+        if reply is None or not boot.file or reply.packet.message_type not in _TELLS_BOOT:
+            said = f"{reason}; {boot.reason}"
+            return Response(decision=boot.decision, reason=said, reply=reply)
+        recipe = recipe_for(boot.decision, client, self.recipes, fleet.vendor_recipes)
+        packet = with_boot(
+            reply.packet, asked.request, boot_file=boot.file, recipe=recipe, server=asked.server
+        )
+        return Response(
+            decision=boot.decision,
+            reason=reason,
+            reply=replace(reply, packet=packet),
+            boot_file=boot.file,
+        )

@@ -1,0 +1,39 @@
+"""No second DHCP server on a network: two that do not know of each other lease the same twice."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from ..boot.network import DhcpSite
+from ..errors import CannotServe
+from ..server.addresses import Addresses
+from ..server.rivals import Rival, find_rivals
+
+
+def refuse_rivals(only: frozenset[str], dhcp: DhcpSite) -> None:
+    """Raises CannotServe that names the server that answers where we are to be the one."""
+    addresses = Addresses()
+    names = [
+        name
+        for index, name in socket.if_nameindex()
+        if (not only or name in only)
+        and any(dhcp.subnet_of(own.ip) for own in addresses.of(index))
+        and name != "lo"
+    ]
+    for name, rival in asyncio.run(_rivals(names)):
+        raise CannotServe(
+            f"another DHCP server, {rival.address}, answers on {name}: it offers {rival.offer}; "
+            "stop it, or serve beside it with `dhcp: {mode: proxy}`, or have both with "
+            "`despite-others: true`"
+        )
+
+
+async def _rivals(names: list[str]) -> list[tuple[str, Rival]]:
+    found = await asyncio.gather(*(find_rivals(name) for name in names))
+    return [
+        (name, rival)
+        for name, rivals in zip(names, found, strict=True)
+        for rival in rivals
+        if rival.offers_address
+    ]

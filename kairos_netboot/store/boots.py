@@ -1,0 +1,125 @@
+"""Where boots begin: the one place that hands out an installer, whoever asks and in which language.
+
+The brake and the count are on the disk before a machine gets anything to start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
+
+from ..boot.decide import Decision, Outcome, decide
+from ..boot.fleet import Fleet, Node
+from ..boot.lifecycle import MAY_INSTALL, Kind
+from ..boot.plan import BootPlan, plan_install
+from ..boot.tokens import BootTokens
+from ..boot.urls import Urls
+from ..cloudconfig.for_node import document_for
+from ..errors import NetbootError, UnknownName
+from ..values import Mac, Stage
+from .index import Index
+
+log = logging.getLogger(__name__)
+
+# Boot loaders other than iPXE read their configuration more than once: for its size, in pieces,
+# and again after a lost packet. Within this time that is one boot.
+_SAME_BOOT_SECONDS = 30.0
+_REMEMBERED = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """`plan` is None where the machine is sent to its disk."""
+
+    node: Node
+    decision: Decision
+    plan: BootPlan | None = None
+
+
+class Boots:
+    """`clock`: seconds that only grow."""
+
+    def __init__(self, index: Index, clock: Callable[[], float] = time.monotonic) -> None:
+        self._index, self._clock = index, clock
+        self._recent: OrderedDict[tuple[Mac, Stage, str], tuple[float, Started]] = OrderedDict()
+        self._locks: WeakValueDictionary[Mac, asyncio.Lock] = WeakValueDictionary()
+
+    def look(self, mac: Mac) -> Decision:
+        """What `start` would go by; nothing is started. The firmware is the one DHCP heard last:
+        a file's name does not say it."""
+        return _decide(self._index.fleet, mac)
+
+    async def start(self, mac: Mac, urls: Urls, loader: Stage) -> Started:
+        """Begin a boot, or send to the disk. Raises UnknownName where the machine gets nothing,
+        and NetbootError, told on the timeline, where its plan or document cannot be made."""
+        async with self._locks.setdefault(mac, asyncio.Lock()):
+            return self._repeated(mac, urls, loader) or await self._start(mac, urls, loader)
+
+    def _repeated(self, mac: Mac, urls: Urls, loader: Stage) -> Started | None:
+        """The boot that this request belongs to; none where iPXE asks, which asks once."""
+        recent = self._recent.get((mac, loader, urls.base))
+        if recent is None or loader is Stage.IPXE:
+            return None
+        at, started = recent
+        if self._clock() - at > _SAME_BOOT_SECONDS:
+            return None
+        node = self._index.fleet.by_mac.get(mac)
+        if node is None or node.state not in MAY_INSTALL:
+            return None
+        return started if node.document_key == started.node.document_key else None
+
+    async def _start(self, mac: Mac, urls: Urls, loader: Stage) -> Started:
+        decision = self.look(mac)
+        if decision.node is None or decision.outcome is Outcome.NOTHING:
+            raise UnknownName(f"no boot script for {mac}: {decision.reason}")
+        if decision.outcome is Outcome.DISK:
+            return self._to_disk(decision, decision.node)
+        try:
+            started = await self._install(mac, urls, loader, decision, decision.node)
+        except NetbootError as error:
+            self._index.note(decision.node, Kind.REFUSED, f"no boot script: {error}")
+            raise
+        if started.plan is not None:
+            self._recent[mac, loader, urls.base] = self._clock(), started
+            while len(self._recent) > _REMEMBERED:
+                self._recent.popitem(last=False)
+        return started
+
+    async def _install(
+        self, mac: Mac, urls: Urls, loader: Stage, decision: Decision, node: Node
+    ) -> Started:
+        index = self._index
+        index.reached_at(urls.base)
+        tokens = BootTokens.from_random(secrets.token_bytes(16))
+        plan = plan_install(decision, mac, urls, tokens, loader)
+        document_for(index.fleet, node, urls, tokens.report)  # raises before anything is started
+        said = f"boot script: installs '{plan.image}', start {plan.boot} of at most"
+        said += f" {plan.max_boots}"
+        assert decision.image is not None  # plan_install has looked
+        begun = await index.begin_boot(node, tokens, said, decision.image)
+        if begun is None:
+            again = self.look(mac)
+            if again.outcome is Outcome.INSTALL and again.node:  # of another image, since a moment
+                return await self._install(mac, urls, loader, again, again.node)
+            return self._to_disk(again, node)
+        log.info("%s: %s", node.name, said)
+        return Started(node=begun, decision=decision, plan=plan)
+
+    def _to_disk(self, decision: Decision, node: Node) -> Started:
+        if decision.brake:
+            self._index.brake(node, decision.reason)
+        else:
+            said = f"boot script: leave for the disk ({decision.exit})"
+            self._index.note(node, Kind.LEFT_ALONE, said)
+        return Started(node=node, decision=decision)
+
+
+def _decide(fleet: Fleet, mac: Mac) -> Decision:
+    node = fleet.by_mac.get(mac)
+    return decide(fleet, mac, node.firmware if node else None, node.arch if node else None)
