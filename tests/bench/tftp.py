@@ -21,12 +21,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from kairos_netboot.server import udp
-from kairos_netboot.server.tftp import serve_tftp
+from kairos_netboot.server.content import OpenFile
+from kairos_netboot.server.tftp import Wanted, serve_tftp
 from kairos_netboot.tftp.transfer import Limits
 
 ADDRESSES = {"ours": "127.0.0.1", "atftpd": "127.0.0.2", "dnsmasq": "127.0.0.3"}
 NAME = "file.bin"
 CLIENTS = {
+    "curl, lock-step, 1024 (as GRUB asks)": "curl -sS --tftp-blksize 1024 -o OUT "
+    "tftp://ADDRESS/file.bin",
     "curl, lock-step, 1468": "curl -sS --tftp-blksize 1468 -o OUT tftp://ADDRESS/file.bin",
     **{
         f"atftp, window {window}, 1468": "atftp --option 'blksize 1468' "
@@ -37,10 +40,12 @@ CLIENTS = {
 
 
 def serve_ours(folder: Path) -> None:
-    files = {NAME: (folder / NAME).read_bytes()}
+    async def lookup(wanted: Wanted) -> OpenFile | None:
+        return OpenFile.at(folder / NAME) if wanted.name == NAME else None
+
     limits = Limits(block_size=1468, window=64)
     sock = udp.bind(ADDRESSES["ours"], 69, option="--port")
-    asyncio.run(serve_tftp(sock, files.get, lambda _: None, limits=limits))
+    asyncio.run(serve_tftp(sock, lookup, lambda _: None, limits=limits))
 
 
 def command_for(server: str, folder: Path) -> list[str] | None:

@@ -10,19 +10,20 @@ import subprocess
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
-from kairos_netboot.values import Firmware, Mac
+from kairos_netboot.values import Arch, Firmware, Mac
 from tests.lab import qemu
 from tests.lab.lan import Lan
 from tests.lab.leftovers import NAME_PREFIX, own_mark
 from tests.lab.machine import Machine
+from tests.lab.qemu import Asks, Card
 
 RESULTS = Path(__file__).resolve().parents[2] / "lab-results"
 LAB_TIMEOUT = 900.0
-_TOOLS = ("ip", "setpriv", "dnsmasq", "curl", "qemu-img", qemu.PROGRAM)
+_TOOLS = ("ip", "setpriv", "dnsmasq", "curl", "qemu-img", "qemu-system-x86_64")
 _FILES = (qemu.OVMF_CODE, qemu.OVMF_VARS, qemu.IPXE_ROM, Path("/dev/net/tun"))
 _reports: pytest.StashKey[dict[str, pytest.TestReport]] = pytest.StashKey()
 
@@ -33,11 +34,19 @@ class MachineFactory(Protocol):
         name: str,
         *,
         firmware: Firmware,
+        arch: Arch = Arch.AMD64,
+        secure_boot: bool = False,
+        asks: Asks = Asks.PXE,
+        cards: Sequence[Card] = (Card.LIVE,),
         mac: Mac | None = None,
         memory: int = 2048,
         disk_gib: int = 8,
         extra: Sequence[str] = (),
     ) -> Machine: ...
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "lan(**options): what the fixture `lan` makes its Lan with")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -67,19 +76,16 @@ def require_lab() -> None:
 
 
 @pytest.fixture
-def site_ipv6() -> bool:
-    """Whether the site's router speaks IPv6: `parametrize("site_ipv6", [True])` saves each
-    iPXE autoboot 13 s."""
-    return False
+def lan(request: pytest.FixtureRequest) -> Iterator[Lan]:
+    """A LAN of its own for each test. Its logs are kept if the test fails.
 
-
-@pytest.fixture
-def lan(request: pytest.FixtureRequest, site_ipv6: bool) -> Iterator[Lan]:
-    """A LAN of its own for each test. Its logs are kept if the test fails."""
+    `@pytest.mark.lan(ipv6=True)` saves each iPXE autoboot 13 s.
+    """
     require_lab()
     kept = RESULTS / re.sub(r"[^\w.-]+", "_", request.node.name)
     shutil.rmtree(kept, ignore_errors=True)
-    with Lan(ipv6=site_ipv6) as network:
+    marker = request.node.get_closest_marker("lan")
+    with Lan(**(marker.kwargs if marker else {})) as network:
         yield network
         network.stop_all()  # so that logs and captures are complete
         if not _passed(request.node):
@@ -92,25 +98,8 @@ def machine(lan: Lan) -> MachineFactory:
     """Makes machines that are off; those still running at the end are switched off."""
     numbers = itertools.count(1)
 
-    def make(
-        name: str,
-        *,
-        firmware: Firmware,
-        mac: Mac | None = None,
-        memory: int = 2048,
-        disk_gib: int = 8,
-        extra: Sequence[str] = (),
-    ) -> Machine:
-        own = mac or Mac(f"52:54:00:77:00:{next(numbers):02x}")
-        return Machine(
-            lan,
-            name,
-            firmware=firmware,
-            mac=own,
-            memory=memory,
-            disk_gib=disk_gib,
-            extra=extra,
-        )
+    def make(name: str, *, mac: Mac | None = None, **options: Any) -> Machine:
+        return Machine(lan, name, mac=mac or Mac(f"52:54:00:77:00:{next(numbers):02x}"), **options)
 
     return make
 

@@ -19,11 +19,11 @@ from typing import BinaryIO, Self
 
 from .capture import Capture, read_captures
 from .leftovers import NAME_PREFIX, namespaces, own_mark, remove_namespace, sweep
+from .site import SITE_ADDRESS, SITE_PREFIX, SiteDhcp, SiteServer
 
-SITE_ADDRESS = "192.168.77.1"
 SERVER_ADDRESS = "192.168.77.2"
-SITE_PREFIX = "fd00:77::"
-LEASES = "192.168.77.100,192.168.77.199,255.255.255.0,1h"
+SERVER_ADDRESS6 = f"{SITE_PREFIX}2"
+LAN = "lan"  # the switch that every host is on
 SITE_MAC = "02:00:00:77:00:01"
 SERVER_MAC = "02:00:00:77:00:02"
 
@@ -34,7 +34,8 @@ _NO_IPV6 = (
     "cd /proc/sys/net/ipv6/conf 2>/dev/null || exit 0;"
     "for d in all default lo; do echo 1 > $d/disable_ipv6; done"
 )
-_IPV6_ON_SITE = "echo 0 > /proc/sys/net/ipv6/conf/eth0/disable_ipv6"
+# Nobody has our link-local address: no second of doubt (DAD) before it can be used.
+_IPV6 = "cd /proc/sys/net/ipv6/conf/eth0; echo 0 > accept_dad; echo 0 > disable_ipv6"
 
 
 class LabError(Exception):
@@ -44,10 +45,22 @@ class LabError(Exception):
 class Lan:
     """Exists between `__enter__` and `__exit__`; everything started through it ends with it."""
 
-    def __init__(self, *, ipv6: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        site: SiteServer = SiteServer.DNSMASQ,
+        next_server: str = "",
+        ipv6: bool = False,
+        dhcp6: bool = False,
+        server_ipv6: bool = False,
+    ) -> None:
         """`ipv6`: the site's router advertises a prefix. Without it iPXE's autoboot waits 15 s
-        for one, as it does at every site that has none."""
-        self._ipv6 = ipv6
+        for one, as it does at every site that has none. `dhcp6`: the site gives out addresses,
+        too. `server_ipv6`: where our server lives, there is IPv6."""
+        self._site_dhcp = SiteDhcp(
+            server=site, next_server=next_server, router_ipv6=ipv6 or dhcp6, dhcp6=dhcp6
+        )
+        self._server_ipv6 = server_ipv6
         self._name = f"{NAME_PREFIX}{own_mark()}-{next(_serial)}"
         self.switch, self.site, self.server = (
             f"{self._name}-{part}" for part in ("switch", "site", "server")
@@ -118,11 +131,33 @@ class Lan:
             self._processes.remove(process)
         return status
 
-    def add_tap(self, name: str) -> str:
-        """A tap device on the switch; `name` has at most 15 characters."""
+    def add_switch(self, name: str) -> None:
+        """Another switch, without a way to the first."""
+        # Spanning tree would hold back a port's first 30 s, longer than most ROMs ask.
+        bridge = ("type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0")
+        _ip("-n", self.switch, "link", "add", "name", name, *bridge)
+        _ip("-n", self.switch, "link", "set", "dev", name, "up")
+
+    def add_tap(self, name: str, *, switch: str = LAN) -> str:
+        """A tap device on a switch; `name` has at most 15 characters.
+
+        Without a switch it has a link, and nobody at its other end.
+        """
         _ip("-n", self.switch, "tuntap", "add", "dev", name, "mode", "tap")
-        _ip("-n", self.switch, "link", "set", "dev", name, "master", "lan", "up")
+        port = ("master", switch) if switch else ()
+        _ip("-n", self.switch, "link", "set", "dev", name, *port, "up")
         return name
+
+    def add_host(self, name: str, address: str, *, mac: str = "", switch: str = LAN) -> str:
+        """One more namespace with an `eth0` on a switch; its name."""
+        namespace = f"{self._name}-{name}"
+        self._add_namespace(namespace)
+        peer = ["peer", "name", "eth0", *(["address", mac] if mac else []), "netns", namespace]
+        _ip("-n", self.switch, "link", "add", "name", name, "type", "veth", *peer)
+        _ip("-n", self.switch, "link", "set", "dev", name, "master", switch, "up")
+        _ip("-n", namespace, "addr", "add", f"{address}/24", "dev", "eth0")
+        _ip("-n", namespace, "link", "set", "dev", "eth0", "up")
+        return namespace
 
     def remove_tap(self, name: str) -> None:
         _ip("-n", self.switch, "link", "del", "dev", name)
@@ -160,45 +195,37 @@ class Lan:
 
     def dhcp_log(self) -> str:
         """What the site's DHCP server says it did."""
-        return _text(self.logs / "dnsmasq.log")
+        return _text(self.logs / "site.log")
 
     def _build(self) -> None:
-        for namespace in (self.switch, self.site, self.server):
-            _ip("netns", "add", namespace)
-            _run(self.command_in(namespace, ["sh", "-c", _NO_IPV6]))
-            _ip("-n", namespace, "link", "set", "dev", "lo", "up")
-        # Spanning tree would hold back a port's first 30 s, longer than most ROMs ask.
-        bridge = ("type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0")
-        _ip("-n", self.switch, "link", "add", "name", "lan", *bridge)
-        _ip("-n", self.switch, "link", "set", "dev", "lan", "up")
-        self._plug("site", self.site, SITE_MAC, SITE_ADDRESS)
-        self._plug("server", self.server, SERVER_MAC, SERVER_ADDRESS)
-        if self._ipv6:
-            _run(self.command_in(self.site, ["sh", "-c", _IPV6_ON_SITE]))
-            _ip("-n", self.site, "addr", "add", f"{SITE_PREFIX}1/64", "dev", "eth0", "nodad")
+        self._add_namespace(self.switch)
+        self.add_switch(LAN)
+        self.add_host("site", SITE_ADDRESS, mac=SITE_MAC)
+        self.add_host("server", SERVER_ADDRESS, mac=SERVER_MAC)
+        if self._site_dhcp.router_ipv6:
+            self._add_ipv6(self.site, f"{SITE_PREFIX}1")
+        if self._server_ipv6:
+            self._add_ipv6(self.server, SERVER_ADDRESS6)
 
-    def _plug(self, port: str, namespace: str, mac: str, address: str) -> None:
-        peer = ("peer", "name", "eth0", "address", mac, "netns", namespace)
-        _ip("-n", self.switch, "link", "add", "name", port, "type", "veth", *peer)
-        _ip("-n", self.switch, "link", "set", "dev", port, "master", "lan", "up")
-        _ip("-n", namespace, "addr", "add", f"{address}/24", "dev", "eth0")
-        _ip("-n", namespace, "link", "set", "dev", "eth0", "up")
+    def _add_ipv6(self, namespace: str, address: str) -> None:
+        _run(self.command_in(namespace, ["sh", "-c", _IPV6]))
+        _ip("-n", namespace, "addr", "add", f"{address}/64", "dev", "eth0", "nodad")
+
+    def _add_namespace(self, namespace: str) -> None:
+        _ip("netns", "add", namespace)
+        _run(self.command_in(namespace, ["sh", "-c", _NO_IPV6]))
+        _ip("-n", namespace, "link", "set", "dev", "lo", "up")
 
     def _start_site_dhcp(self) -> None:
-        """A DHCP server as any site has one: leases, and not a word about booting."""
-        log, leases = self.logs / "dnsmasq.log", self.folder / "dnsmasq.leases"
-        argv = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--pid-file="]
-        argv += ["--port=0", "--no-resolv", "--no-hosts", "--user=root", "--interface=eth0"]
-        argv += [f"--dhcp-range={LEASES}", "--dhcp-authoritative", "--no-ping", "--log-dhcp"]
-        argv += [f"--dhcp-leasefile={leases}", f"--log-facility={log}"]
-        if self._ipv6:
-            argv += ["--enable-ra", f"--dhcp-range={SITE_PREFIX},ra-only,64,1h"]
-        process = self.start(argv, log="dnsmasq.err", namespace=self.site)
+        if not self._site_dhcp.runs:
+            return
+        argv = self._site_dhcp.argv(self.folder, self.logs / "site.log")
+        process = self.start(argv, log="site.err", namespace=self.site)
         deadline = time.monotonic() + 10
-        while "DHCP, IP range" not in self.dhcp_log():
+        while self._site_dhcp.ready not in self.dhcp_log():
             if process.poll() is not None or time.monotonic() > deadline:
-                said = _text(self.logs / "dnsmasq.err") + self.dhcp_log()
-                raise LabError(f"the site's dnsmasq did not start: {said.strip()}")
+                said = _text(self.logs / "site.err") + self.dhcp_log()
+                raise LabError(f"the site's DHCP server did not start: {said.strip()}")
             time.sleep(0.02)
 
     def stop_all(self) -> None:

@@ -7,11 +7,11 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
-from kairos_netboot.values import Firmware, Mac
+from kairos_netboot.values import Arch, Firmware, Mac
 
 from . import qemu
 from .capture import Capture
@@ -41,12 +41,21 @@ class Machine:
         *,
         firmware: Firmware,
         mac: Mac,
+        arch: Arch = Arch.AMD64,
+        secure_boot: bool = False,
+        asks: qemu.Asks = qemu.Asks.PXE,
+        cards: Sequence[qemu.Card] = (qemu.Card.LIVE,),
         memory: int = 2048,
         disk_gib: int = 8,
         extra: Sequence[str] = (),
     ) -> None:
-        """Makes the disk and the port, starts nothing. `name` has at most 15 characters."""
-        self.name, self.firmware, self.mac = name, firmware, mac
+        """Makes the disk and the ports, starts nothing. `name` has at most 13 characters.
+
+        `mac` is the first card's; `asks` is for UEFI only.
+        """
+        self.name, self.firmware, self.arch, self.mac = name, firmware, arch, mac
+        self.macs = tuple(_nth_mac(mac, position) for position in range(len(cards)))
+        self._secure_boot, self._asks = secure_boot, asks
         self._lan, self._memory, self._extra = lan, memory, tuple(extra)
         self._process: subprocess.Popen[bytes] | None = None
         self._qmp: Qmp | None = None
@@ -56,10 +65,11 @@ class Machine:
         self._disk = lan.folder / f"{name}.qcow2"
         self._variables = lan.folder / f"{name}.vars"
         self._console = lan.logs / f"{name}.console"
-        self._tap = lan.add_tap(name)
+        names = [name, *(f"{name}-{number}" for number in range(2, len(cards) + 1))]
+        self._taps = [lan.add_tap(tap, switch=card) for tap, card in zip(names, cards, strict=True)]
         lan.before_stop(self.power_off)
         self.replace_disk(disk_gib)
-        shutil.copy(qemu.OVMF_VARS, self._variables)
+        shutil.copy(qemu.variables_for(arch, secure_boot=secure_boot), self._variables)
 
     def __enter__(self) -> Self:
         self.start()
@@ -171,16 +181,22 @@ class Machine:
         return qemu.Hardware(
             name=self.name,
             firmware=self.firmware,
-            mac=self.mac,
+            arch=self.arch,
+            nics=tuple(self._nics()),
             memory=self._memory,
             disk=self._disk,
             variables=self._variables,
-            tap=self._tap,
             console=self._console,
-            capture=self._lan.logs / f"{self.name}.{self._powered_on}.pcap",
             control=self._lan.folder / f"{self.name}.qmp",
+            secure_boot=self._secure_boot,
+            asks=self._asks,
             extra=self._extra,
         )
+
+    def _nics(self) -> Iterator[qemu.Nic]:
+        for number, (mac, tap) in enumerate(zip(self.macs, self._taps, strict=True), start=1):
+            kept = f"{self.name}.{self._powered_on}-{number}.pcap"
+            yield qemu.Nic(mac=mac, tap=tap, capture=self._lan.logs / kept)
 
     def _count_resets(self) -> None:
         """QEMU tells of each reset, whoever asked for it; OVMF has no banner to count."""
@@ -194,3 +210,9 @@ class Machine:
         lines = [line.rstrip() for line in self.console().split("\n")]
         tail = "\n".join(f"  | {line}" for line in lines[-40:])
         return f"{self.name} {what}. The end of its console:\n{tail}"
+
+
+def _nth_mac(first: Mac, position: int) -> Mac:
+    """Cards of one machine differ in the byte before the last."""
+    raw = bytes.fromhex(first.replace(":", ""))
+    return Mac.from_bytes(raw[:4] + bytes([raw[4] + position]) + raw[5:])

@@ -14,14 +14,17 @@ from kairos_netboot.boot.fleet import Event, Node
 from kairos_netboot.boot.lifecycle import State
 from kairos_netboot.errors import UnknownName
 from kairos_netboot.store.store import Store
+from kairos_netboot.values import Arch
 
 from .lan import LabError, Lan
 from .machine import Machine
 
 SITE = """\
 # Two machines with profiles and cloud-configs of their own.
-images:
-  sample: {image}
+{site}images:
+  sample:
+    source: {image}
+    platform: {arch}
 
 profiles:
   server:
@@ -67,9 +70,9 @@ stages:
 class Rack:
     """The program on a lan, with a state directory that its service user can reach."""
 
-    def __init__(self, lan: Lan, image: str) -> None:
+    def __init__(self, lan: Lan, image: str, arch: Arch = Arch.AMD64) -> None:
         """`image`: a reference for the site file."""
-        self._lan, self._image = lan, image
+        self._lan, self._image, self._arch = lan, image, arch
         lan.folder.chmod(0o711)  # `serve` gives up root and must still get to its state
         self.state = lan.folder / "state"
         self.folder = lan.folder / "site"
@@ -94,21 +97,23 @@ class Rack:
             raise LabError(f"kairos-netboot {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
 
-    def apply(self, nodes: Mapping[str, Machine], settings: str = "") -> str:
-        """Name these machines, every other one a `worker`; `settings` is added to each node."""
+    def apply(self, nodes: Mapping[str, Machine], settings: str = "", *, site: str = "") -> str:
+        """Name these machines, every other one a `worker`; `settings` is added to each node,
+        `site` to the site file (`boot:`, `dhcp:`)."""
         entries = "".join(
-            f"  {name}:\n    macs: {machine.mac}\n"
+            f"  {name}:\n    macs: [{', '.join(machine.macs)}]\n"
             f"    profile: {('server', 'worker')[position % 2]}\n{settings}"
             for position, (name, machine) in enumerate(nodes.items())
         )
-        self._site.write_text(SITE.format(image=self._image, nodes=entries))
+        text = SITE.format(image=self._image, arch=self._arch, nodes=entries, site=site)
+        self._site.write_text(text)
         return self.cli("apply", str(self._site))
 
-    def serve(self) -> None:
+    def serve(self, *options: str) -> None:
         """Start the server and wait until it says that it is ready."""
         log = self._lan.logs / "server.log"
         before = log.stat().st_size if log.exists() else 0
-        self._server = self._lan.start([*self.program, "-v", "serve"], log="server.log")
+        self._server = self._lan.start([*self.program, "-v", "serve", *options], log="server.log")
         deadline = time.monotonic() + 30
         while b"ready:" not in (log.read_bytes()[before:] if log.exists() else b""):
             if self._server.poll() is not None or time.monotonic() > deadline:

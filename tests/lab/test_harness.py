@@ -12,9 +12,10 @@ import pytest
 
 from kairos_netboot.values import Firmware, Mac
 from tests.lab.conftest import MachineFactory, require_lab
-from tests.lab.lan import SERVER_ADDRESS, SITE_ADDRESS, LabError, Lan
+from tests.lab.lan import SERVER_ADDRESS, LabError, Lan
 from tests.lab.leftovers import namespaces, own_mark, sweep
 from tests.lab.machine import ConsoleTimeout, Machine
+from tests.lab.site import SITE_ADDRESS
 
 pytestmark = pytest.mark.lab
 
@@ -36,7 +37,7 @@ with Lan() as lan:
 """
 
 
-@pytest.mark.parametrize("site_ipv6", [True])
+@pytest.mark.lan(ipv6=True)
 def test_bios_machine_gets_a_lease_from_the_site_and_goes_on_to_its_disk(
     lan: Lan, machine: MachineFactory
 ) -> None:

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "kairos_netboot"
 # From the top down: a module may import its own layer and those below.
 LAYERS = (
     ("cli",),
-    ("serve",),
+    ("serve", "doctor"),
     ("config",),
     ("server", "web"),
     ("images",),

@@ -151,7 +151,7 @@ def test_an_image_of_a_registry_is_kept_whole(tmp_path: Path, registry: str, sto
     assert found.content
     kept = [found.content.manifest, *found.content.blobs]
     assert {one.digest: store.blobs.path(one.digest).read_bytes() for one in kept} == ONE.blobs
-    assert store.blobs.path(found.files.initrd.digest).read_bytes() == b"initrd " * 500
+    assert store.blobs.path(found.boot_files.initrd.digest).read_bytes() == b"initrd " * 500
     assert store.garbage() == ()
 
 
@@ -164,7 +164,7 @@ def test_what_is_here_is_not_fetched_again(store: Store) -> None:
         again = add(store, source(f"{host}/os:v", name="again"))
         assert (again.files, again.content, shop.blobs()) == (first.files, first.content, [])
         packed = add(store, source(f"{host}/os:v", name="xz", compression=Compression.XZ))
-        assert packed.files.rootfs != first.files.rootfs
+        assert packed.boot_files.rootfs != first.boot_files.rootfs
         assert len(shop.blobs()) == 1, "the config, which is read before the layers are known"
         shop.made = TWO
         shop.asked.clear()
@@ -464,9 +464,9 @@ def test_mksquashfs_alone_makes_the_same_image(
         with closing(Store(tmp_path / "other")) as other, only("mksquashfs", tmp_path):
             found = add(other, source(f"{host}/os:v"))
             assert other.is_whole(found)
-    assert found.files.rootfs != best.files.rootfs
-    files = (found.files.kernel, found.files.initrd)
-    assert files == (best.files.kernel, best.files.initrd)
+    assert found.boot_files.rootfs != best.boot_files.rootfs
+    files = (found.boot_files.kernel, found.boot_files.initrd)
+    assert files == (best.boot_files.kernel, best.boot_files.initrd)
     assert (found.facts, found.content) == (best.facts, best.content)
 
 

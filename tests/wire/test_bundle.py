@@ -28,6 +28,7 @@ from kairos_netboot.errors import StoreProblem
 from kairos_netboot.images.bundle import export_bundle
 from kairos_netboot.images.progress import Progress
 from kairos_netboot.images.unbundle import open_bundle, take_blobs
+from kairos_netboot.store.boots import Boots
 from kairos_netboot.store.index import Index
 from kairos_netboot.store.store import Store
 from kairos_netboot.values import Digest
@@ -119,7 +120,9 @@ def serving(store: Store) -> Iterator[str]:
     async def serve() -> web.AppRunner:
         index = Index(store)
         await index.load()
-        runner = web.AppRunner(make_app(index, store.blobs, load_scripts(), {}), access_log=None)
+        runner = web.AppRunner(
+            make_app(index, store.blobs, load_scripts(), {}, Boots(index)), access_log=None
+        )
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         ports.append(runner.addresses[0][1])
@@ -183,7 +186,7 @@ def keep_large(store: Store, source: ImageSource) -> Image:
     with store.blobs.scratch() as scratch:
         (scratch / "rootfs").write_bytes(random.Random(1).randbytes(LARGE))
         (rootfs,) = store.blobs.adopt_all([scratch / "rootfs"])
-    files = BootFiles(kernel=kept.files.kernel, initrd=kept.files.initrd, rootfs=rootfs)
+    files = BootFiles(kernel=kept.boot_files.kernel, initrd=kept.boot_files.initrd, rootfs=rootfs)
     large = replace(kept, files=files)
     store.add_image(large)
     return large

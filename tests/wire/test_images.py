@@ -85,14 +85,14 @@ def test_boot_files_and_facts_come_out_of_an_archive(tmp_path: Path, store: Stor
     assert (found.name, found.source.reference) == ("kairos-debian", f"oci-archive:{archive}")
     assert found.digest == made.top
     assert (found.facts.flavor, found.facts.kernel_version) == ("debian", "6.1.0-10-amd64")
-    assert content(store, found.files.kernel.digest) == b"kernel " * 100
-    assert content(store, found.files.initrd.digest) == b"initrd " * 500
+    assert content(store, found.boot_files.kernel.digest) == b"kernel " * 100
+    assert content(store, found.boot_files.initrd.digest) == b"initrd " * 500
     assert list((store.blobs.root / "work").iterdir()) == []
 
 
 def superblock(store: Store, found: Image) -> tuple[int, int]:
     """Block size and compressor of the squashfs."""
-    data = content(store, found.files.rootfs.digest)
+    data = content(store, found.boot_files.rootfs.digest)
     assert data[:4] == b"hsqs"
     return int.from_bytes(data[12:16], "little"), int.from_bytes(data[20:22], "little")
 
@@ -205,7 +205,7 @@ def test_the_squashfs_holds_the_tree_that_umoci_unpacks(
     needs("tar2sqfs", "umoci", "unsquashfs", root=True)
     found = add(store, nasty)
     ours = described(
-        unpacked_squashfs(store.blobs.path(found.files.rootfs.digest), tmp_path / "ours")
+        unpacked_squashfs(store.blobs.path(found.boot_files.rootfs.digest), tmp_path / "ours")
     )
     layout = nasty.removeprefix("oci:")
     theirs = described(unpacked_by_umoci(layout, "nasty", tmp_path / "umoci"))

@@ -240,7 +240,7 @@ def test_an_artifact_that_is_not_whole_changes_nothing(
 ) -> None:
     kept = keep_image(central)
     layers = json.loads(pack(kept).manifest)["layers"]
-    rootfs = kept.files.rootfs.digest
+    rootfs = kept.boot_files.rootfs.digest
     found = serving(kept, central)
     match what:
         case "lies":
@@ -286,7 +286,7 @@ def test_a_registry_that_takes_nothing_is_named(central: Store, tmp_path: Path) 
 
 def test_files_that_are_gone_are_told_before_anything_is_pushed(central: Store) -> None:
     kept, counting = keep_image(central), Counting()
-    central.blobs.remove(kept.files.kernel.digest)
+    central.blobs.remove(kept.boot_files.kernel.digest)
     with (
         fake_registry(counting) as host,
         pytest.raises(StoreProblem, match="files of image 'os' are not here any more"),

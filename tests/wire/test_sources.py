@@ -89,7 +89,7 @@ def test_a_layout_of_a_full_name_is_found_by_its_tag(
 ) -> None:
     needs("skopeo", "tar2sqfs")
     run("skopeo", "copy", "--quiet", f"oci:{layout}:v1", f"oci:{tmp_path}/named:{name}")
-    assert add(store, f"oci:{tmp_path}/named:v1").files.kernel
+    assert add(store, f"oci:{tmp_path}/named:v1").boot_files.kernel
 
 
 # Directories
@@ -204,9 +204,9 @@ def test_a_directory_becomes_an_image(tmp_path: Path, store: Store) -> None:
     wanted = ImageSource(name="own", reference=f"dir:{root}")
     found = add_image(wanted, store, {}, told.append)
     assert (found.facts.version, found.facts.kernel_version) == ("v4.2.0", VERSION)
-    assert store.blobs.path(found.files.kernel.digest).read_bytes() == KERNEL
+    assert store.blobs.path(found.boot_files.kernel.digest).read_bytes() == KERNEL
     assert "sockets are left out: /etc/sock" in told
-    tree = read_tree(store.blobs.path(found.files.rootfs.digest))
+    tree = read_tree(store.blobs.path(found.boot_files.rootfs.digest))
     assert tree.children["proc"].children == {}
 
 
@@ -215,7 +215,7 @@ def test_a_directory_that_holds_our_state_does_not_take_it_along(tmp_path: Path)
     root = rootfs(tmp_path / "rootfs")
     with closing(Store(root / "var/lib/kairos-netboot")) as store:
         found = add(store, f"dir:{root}")
-        tree = read_tree(store.blobs.path(found.files.rootfs.digest))
+        tree = read_tree(store.blobs.path(found.boot_files.rootfs.digest))
     assert tree.children["var"].children["lib"].children["kairos-netboot"].children == {}
 
 
@@ -280,9 +280,9 @@ def test_boot_files_come_out_of_an_iso(tmp_path: Path, store: Store, tree: Path,
     found = add(store, f"iso:{iso}")
     assert (found.name, found.facts.version) == ("kairos-v4", "v4.2.0")
     for blob, path in (
-        (found.files.kernel, "boot/kernel"),
-        (found.files.initrd, "boot/initrd"),
-        (found.files.rootfs, "rootfs.squashfs"),
+        (found.boot_files.kernel, "boot/kernel"),
+        (found.boot_files.initrd, "boot/initrd"),
+        (found.boot_files.rootfs, "rootfs.squashfs"),
     ):
         assert store.blobs.path(blob.digest).read_bytes() == (tree / path).read_bytes()
     assert iso.exists()
@@ -317,7 +317,7 @@ def test_boot_files_are_taken_as_they_are(store: Store, tree: Path) -> None:
         f"files:kernel={tree}/boot/kernel,initrd={tree}/boot/initrd,rootfs={tree}/rootfs.squashfs",
     )
     assert (found.facts.version, found.facts.efi_stub) == ("v4.2.0", False)
-    assert store.blobs.path(found.files.initrd.digest).read_bytes() == INITRD
+    assert store.blobs.path(found.boot_files.initrd.digest).read_bytes() == INITRD
     assert (tree / "boot/kernel").exists()
 
 

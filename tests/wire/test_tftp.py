@@ -14,12 +14,14 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from types import ModuleType
 
 import pytest
 import tftpy
 
-from kairos_netboot.server import udp
-from kairos_netboot.server.tftp import Finished, Lookup, serve_tftp
+from kairos_netboot.server import udp, udp6
+from kairos_netboot.server.content import OpenFile
+from kairos_netboot.server.tftp import Finished, Lookup, Wanted, serve_tftp
 from kairos_netboot.tftp.packet import (
     Ack,
     Data,
@@ -42,6 +44,10 @@ FILES = {f"{size}.bin": Random(size).randbytes(size) for size in [*SIZES, LARGE]
 FILES["boot/größe.efi"] = b"a name beyond ASCII"
 
 
+async def find(wanted: Wanted) -> bytes | None:
+    return FILES.get(wanted.name)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
     port: int
@@ -60,18 +66,27 @@ class Running:
 
 @contextmanager
 def tftp_server(
-    lookup: Lookup = FILES.get,
+    lookup: Lookup = find,
     on_transfer: Callable[[Finished], None] | None = None,
     at_once: int = 256,
     at_once_per_client: int = 256,
+    family: ModuleType = udp,
 ) -> Iterator[Running]:
     """A server in a thread of its own. Whatever ends it early fails the test."""
-    with closing(udp.bind("0.0.0.0", 0, option="--port")) as sock:
+    any_address = "0.0.0.0" if family is udp else "::"
+    with closing(family.bind(any_address, 0, option="--port")) as sock:
         running = Running(port=sock.getsockname()[1])
         report = on_transfer or running.finished.append
         loop = asyncio.new_event_loop()
         task = loop.create_task(
-            serve_tftp(sock, lookup, report, at_once=at_once, at_once_per_client=at_once_per_client)
+            serve_tftp(
+                sock,
+                lookup,
+                report,
+                at_once=at_once,
+                at_once_per_client=at_once_per_client,
+                arrivals=family.arrivals,
+            )
         )
 
         def serve() -> None:
@@ -92,6 +107,13 @@ def tftp_server(
 def server() -> Iterator[Running]:
     with tftp_server() as running:
         yield running
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def program(name: str) -> str:
@@ -129,6 +151,9 @@ class Peer:
     def send(self, packet: Packet, to: udp.Endpoint | None = None) -> Packet:
         self.sock.sendto(encode(packet), to or self.server)
         return self.heard()
+
+    def send_only(self, packet: Packet) -> None:
+        self.sock.sendto(encode(packet), self.server)
 
     def heard(self) -> Packet:
         data, self.server = self.sock.recvfrom(70_000)
@@ -223,6 +248,19 @@ def curl(server: Running, folder: Path, name: str, *words: str) -> subprocess.Co
     return command(program("curl"), "-sS", "-m", "50", *words, "-o", "out", url, cwd=folder)
 
 
+@pytest.mark.skipif(not udp6.is_available(), reason="this kernel has no IPv6")
+def test_curl_reads_over_ipv6(tmp_path: Path) -> None:
+    with tftp_server(family=udp6) as server:
+        url = f"tftp://[::1]:{server.port}/300000.bin"
+        words = ("-sS", "-m", "50", "--tftp-blksize", "1468", "-o", "out", url)
+        result = command(program("curl"), *words, cwd=tmp_path)
+        assert (tmp_path / "out").read_bytes() == FILES["300000.bin"], result
+        finished = server.end_of("300000.bin")
+        assert (finished.client[0], finished.local) == ("::1", "::1")
+        missing = command(program("curl"), "-sS", url.replace("300000", "none"), cwd=tmp_path)
+        assert missing.returncode == 68
+
+
 def test_curl_is_told_that_there_is_no_such_file(server: Running, tmp_path: Path) -> None:
     result = curl(server, tmp_path, "missing.efi")
     assert result.returncode == 68  # "File not found on TFTP server"
@@ -240,6 +278,40 @@ def test_tftp_hpa_may_not_write(server: Running, tmp_path: Path) -> None:
     words = ["-m", "binary", "127.0.0.1", str(server.port), "-c", "put", "new.bin"]
     result = command(program("tftp"), *words, cwd=tmp_path)
     assert "this server takes no files" in result.stdout
+
+
+def test_a_large_file_is_sent_from_the_disk_and_closed(tmp_path: Path) -> None:
+    path = tmp_path / "kernel"
+    path.write_bytes(FILES[f"{LARGE}.bin"])
+    opened: list[OpenFile] = []
+
+    async def lookup(wanted: Wanted) -> OpenFile:
+        opened.append(OpenFile.at(path))
+        return opened[-1]
+
+    with tftp_server(lookup) as server:
+        result = curl(server, tmp_path, "kernel", "--tftp-blksize", "1024")
+        assert server.end_of("kernel").outcome.end is End.DONE
+    assert (tmp_path / "out").read_bytes() == path.read_bytes(), result
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        opened[0].close()
+
+
+def test_a_file_that_shrinks_ends_its_transfer_only(tmp_path: Path) -> None:
+    path = tmp_path / "kernel"
+    path.write_bytes(bytes(1 << 20))
+
+    async def lookup(wanted: Wanted) -> OpenFile:
+        opened = OpenFile.at(path)
+        os.truncate(path, 512)
+        return opened
+
+    with tftp_server(lookup) as server, Peer(server.port) as peer:
+        peer.ask("kernel", {"blksize": "512"})
+        peer.sock.sendto(encode(Ack(block=0)), peer.server)
+        outcome = server.end_of("kernel").outcome
+        assert outcome.end is End.ABORTED
+        assert outcome.reason == "kernel has 512 bytes of 1048576"
 
 
 # Requests by hand
@@ -348,6 +420,58 @@ def test_a_client_that_closes_its_port_ends_its_transfer() -> None:
         assert (outcome.end, outcome.reason) == (End.ABORTED, "the client has closed its port")
 
 
+@dataclass(slots=True)
+class Slow:
+    """A lookup that answers when it is told to."""
+
+    asked: list[Wanted] = field(default_factory=list)
+    go: threading.Event = field(default_factory=threading.Event)
+
+    async def __call__(self, wanted: Wanted) -> bytes | None:
+        self.asked.append(wanted)
+        while not self.go.is_set():  # noqa: ASYNC110 the test lives in another thread
+            await asyncio.sleep(0.005)
+        return await find(wanted)
+
+
+def test_a_request_repeated_while_its_file_is_looked_for_starts_one_transfer() -> None:
+    slow = Slow()
+    with tftp_server(slow) as server, Peer(server.port) as peer:
+        request = encode(ReadRequest(name="513.bin", options={"timeout": "100"}))
+        for _ in range(3):
+            peer.sock.sendto(request, peer.listener)
+        until(lambda: bool(slow.asked))
+        time.sleep(0.05)
+        slow.go.set()
+        assert isinstance(peer.heard(), OptionAck)
+        assert peer.hears_nothing()
+        assert len(slow.asked) == 1
+
+
+def test_a_client_that_asks_for_something_else_meanwhile_gets_that_alone() -> None:
+    slow = Slow()
+    with tftp_server(slow) as server, Peer(server.port) as peer:
+        for name in ("513.bin", "1.bin"):
+            peer.sock.sendto(encode(ReadRequest(name=name)), peer.listener)
+        until(lambda: len(slow.asked) == 2)
+        slow.go.set()
+        assert peer.heard() == Data(block=1, payload=FILES["1.bin"])
+        peer.send_only(Ack(block=1))
+        assert peer.hears_nothing()
+
+
+def test_a_lookup_is_told_who_asks_and_where() -> None:
+    seen: list[Wanted] = []
+
+    async def lookup(wanted: Wanted) -> None:
+        seen.append(wanted)
+
+    with tftp_server(lookup) as server, Peer(server.port, "127.0.0.2") as peer:
+        peer.ask("/grub/grub.cfg")
+    wanted = Wanted(name="grub/grub.cfg", client="127.0.0.1", local="127.0.0.2", interface="lo")
+    assert seen == [wanted]
+
+
 # Limits
 
 
@@ -440,10 +564,10 @@ def test_six_hundred_sessions_leave_the_server_serving() -> None:
 
 
 def test_a_lookup_that_breaks_costs_its_client_only(caplog: pytest.LogCaptureFixture) -> None:
-    def lookup(name: str) -> bytes | None:
-        if name == "broken":
+    async def lookup(wanted: Wanted) -> bytes | None:
+        if wanted.name == "broken":
             raise RuntimeError("the index is broken")
-        return FILES.get(name)
+        return await find(wanted)
 
     with tftp_server(lookup) as server, Peer(server.port) as peer:
         peer.sock.sendto(encode(ReadRequest(name="broken")), peer.listener)

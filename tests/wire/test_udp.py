@@ -50,6 +50,7 @@ def test_a_datagram_knows_the_address_and_interface_it_was_meant_for(
     assert datagram.data == b"hello"
     assert datagram.source == client.getsockname()
     assert datagram.local == "127.0.0.2"
+    assert not datagram.broadcast
     assert udp.interface_name(datagram.interface) == "lo"
 
 

@@ -27,6 +27,7 @@ from kairos_netboot.images.reference import RegistryReference, parse
 from kairos_netboot.images.registry import open_registry
 from kairos_netboot.images.source import read_whole, resolve
 from kairos_netboot.store.blobs import BlobStore
+from kairos_netboot.store.boots import Boots
 from kairos_netboot.store.index import Index
 from kairos_netboot.store.store import Store
 from kairos_netboot.values import Arch, Blob, Digest
@@ -110,7 +111,9 @@ def serving(store: Store, fleet: Fleet) -> Iterator[str]:
     async def serve() -> web.AppRunner:
         index = Index(store)
         index.fleet = fleet
-        runner = web.AppRunner(make_app(index, store.blobs, load_scripts(), {}), access_log=None)
+        runner = web.AppRunner(
+            make_app(index, store.blobs, load_scripts(), {}, Boots(index)), access_log=None
+        )
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         started.append(runner.addresses[0][1])

@@ -4,93 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-from aiohttp import ClientResponse
-from aiohttp.test_utils import TestClient, TestServer
 
-from kairos_netboot.boot.fleet import Node
 from kairos_netboot.boot.lifecycle import MAX_BOOTS, Kind, State
-from kairos_netboot.boot.site import BootFiles, Image, Site
-from kairos_netboot.boot.urls import DISK_STARTER
-from kairos_netboot.config.resources import load_scripts
-from kairos_netboot.store.index import Index
+from kairos_netboot.boot.site import BootFiles, Site
 from kairos_netboot.store.store import Store
-from kairos_netboot.web.app import make_app
-from tests.unit.boot.sample import IMAGE, MAC, PROFILE, SPEC, STRANGER
-from tests.unit.store.sample import keep, make_image
+from tests.unit.boot.sample import MAC, PROFILE, SPEC, STRANGER
+from tests.unit.store.sample import make_image
+from tests.wire.served import KERNEL, NOW, SCRIPT, Served, Story, tell
 
 pytestmark = pytest.mark.wire
-
-NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-KERNEL = b"kernel" * 1000
-SCRIPT = f"/boot/{MAC.hyphens}/script.ipxe"
-
-
-class Served:
-    """A served site with one armed node."""
-
-    def __init__(
-        self, client: TestClient[Any, Any], index: Index, store: Store, image: Image
-    ) -> None:
-        self.client, self.index, self.store, self.image = client, index, store, image
-
-    async def get(self, path: str, **headers: str) -> ClientResponse:
-        names = {key.replace("_", "-"): value for key, value in headers.items()}
-        return await self.client.get(path, headers=names)
-
-    async def script(self) -> str:
-        response = await self.get(SCRIPT)
-        assert response.status == 200
-        return await response.text()
-
-    async def urls(self) -> tuple[str, str]:
-        """The document's and the reports' path of a boot that begins now."""
-        script = await self.script()
-        document = re.search(r"config_url=http://[^/]+(\S+)", script)
-        report = re.search(r"http://[^/]+(/reports/\w+)/boot-failed", script)
-        assert document
-        assert report
-        return document[1], report[1]
-
-    @property
-    def node(self) -> Node:
-        return self.store.fleet().named("alpha")
-
-
-Story = Callable[[Served], Awaitable[None]]
 
 
 @pytest.fixture
 def play(tmp_path: Path) -> Callable[[Story], None]:
-    def run(story: Story) -> None:
-        asyncio.run(_play(tmp_path / "state", story))
-
-    return run
-
-
-async def _play(state: Path, story: Story) -> None:
-    store = Store(state)
-    kernel, initrd, rootfs = keep(store.blobs, KERNEL, b"initrd", b"rootfs")
-    image = replace(IMAGE, files=BootFiles(kernel=kernel, initrd=initrd, rootfs=rootfs))
-    store.add_image(image)
-    store.apply(Site(images={}, profiles={"server": PROFILE}, nodes={"alpha": SPEC}), NOW)
-    index = Index(store)
-    await index.load()
-    writer = asyncio.ensure_future(index.run())
-    try:
-        app = make_app(index, store.blobs, load_scripts(), {DISK_STARTER: b"grub"})
-        async with TestClient(TestServer(app)) as client:
-            await story(Served(client, index, store, image))
-    finally:
-        writer.cancel()
-        await asyncio.gather(writer, return_exceptions=True)
-        store.close()
+    return lambda story: tell(tmp_path / "state", story)
 
 
 def test_everything_that_a_script_names_is_there(play: Callable[[Story], None]) -> None:
@@ -218,7 +150,7 @@ def test_a_strange_host_header_does_not_reach_the_script(
 
 def test_a_range_of_too_many_digits_is_no_range(play: Callable[[Story], None]) -> None:
     async def story(site: Served) -> None:
-        path = f"/boot/{MAC.hyphens}/{site.image.files.kernel.digest.hex}/kernel"
+        path = f"/boot/{MAC.hyphens}/{site.files.kernel.digest.hex}/kernel"
         assert (await site.get(path, Range="bytes=0-" + "9" * 5000)).status == 200
 
     play(story)
@@ -274,7 +206,7 @@ def test_a_document_that_would_break_the_install_stops_it_before_it_begins(
 
 def test_blobs_by_digest(play: Callable[[Story], None]) -> None:
     async def story(site: Served) -> None:
-        digest = site.image.files.kernel.digest
+        digest = site.files.kernel.digest
         path, etag = f"/boot/{MAC.hyphens}/{digest.hex}/kernel", f'"{digest.hex}"'
         whole = await site.get(path)
         assert (whole.status, await whole.read()) == (200, KERNEL)
@@ -314,6 +246,7 @@ def test_the_newest_of_two_images_is_installed_however_fast_they_came(
     async def story(served: Served) -> None:
         for version in ("v2", "v3"):
             served.store.add_image(newest := make_image(served.store.blobs, version))
+        assert isinstance(newest.files, BootFiles)
         assert newest.files.kernel.digest.hex in await served.script()
         assert served.node.boots == 1
 
@@ -328,7 +261,7 @@ def test_what_a_machine_boots_is_there_after_updates_and_collections(
         for version in ("v2", "v3"):
             served.store.add_image(make_image(served.store.blobs, version))
             served.store.collect()
-        rootfs = served.image.files.rootfs.digest.hex
+        rootfs = served.files.rootfs.digest.hex
         assert rootfs in script
         response = await served.get(f"/boot/{MAC.hyphens}/{rootfs}/rootfs.squashfs")
         assert await response.read() == b"rootfs"

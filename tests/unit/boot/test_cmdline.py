@@ -2,20 +2,33 @@ from __future__ import annotations
 
 import pytest
 
-from kairos_netboot.boot.cmdline import install_command_line
+from kairos_netboot.boot.cmdline import install_command_line, interface_of
+from kairos_netboot.boot.network import KernelNetwork
 from kairos_netboot.errors import InvalidValue
-from kairos_netboot.values import Mac
+from kairos_netboot.values import Arch, Mac, Stage
+
+MAC = Mac("525400000001")
 
 
 def _line(**changes: object) -> str:
     fields: dict[str, object] = {
         "rootfs_url": "http://192.0.2.2:8080/r/rootfs.squashfs",
         "document_url": "http://192.0.2.2:8080/d/cloud-config.yaml",
-        "boot_mac": None,
+        "loader": Stage.IPXE,
+        "arch": Arch.AMD64,
+        "mac": MAC,
+        "several_cards": False,
+        "network": KernelNetwork(),
         "kairos_version": "v4.2.0",
         "extra": (),
     }
     return install_command_line(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def _network(*, several_cards: bool = False, **texts: tuple[str, ...]) -> str:
+    """What of the line is about the network."""
+    line = _line(network=KernelNetwork(**texts), several_cards=several_cards)
+    return line.partition("rd.neednet=1 ")[2].partition(" rd.cos.disable")[0]
 
 
 def test_the_whole_line() -> None:
@@ -25,6 +38,21 @@ def test_the_whole_line() -> None:
         "net.ifnames=1 selinux=0 rd.immucore.sysrootwait=900 console=ttyS0 console=tty1 "
         "config_url=http://192.0.2.2:8080/d/cloud-config.yaml"
     )
+
+
+@pytest.mark.parametrize("loader", [stage for stage in Stage if stage is not Stage.IPXE])
+def test_only_ipxe_hands_over_an_initrd_by_its_name(loader: Stage) -> None:
+    assert "initrd=" not in _line(loader=loader)
+
+
+@pytest.mark.parametrize(
+    ("arch", "serial"),
+    [(Arch.AMD64, "ttyS0"), (Arch.ARM64, "ttyAMA0"), (Arch.RISCV64, "ttyS0")],
+)
+def test_the_serial_line_is_the_architectures_and_the_screen_comes_last(
+    arch: Arch, serial: str
+) -> None:
+    assert f" console={serial} console=tty1 " in _line(arch=arch)
 
 
 @pytest.mark.parametrize(
@@ -40,8 +68,82 @@ def test_an_unreadable_version_counts_as_new(version: str) -> None:
     assert "nodepair.enable" not in _line(kairos_version=version)
 
 
+def test_a_machine_with_one_card_asks_on_whatever_it_has() -> None:
+    assert _network() == "ip=dhcp"
+
+
 def test_a_machine_with_several_cards_waits_for_the_one_it_booted_from() -> None:
-    assert " BOOTIF=01-52-54-00-00-00-01 " in _line(boot_mac=Mac("525400000001"))
+    assert _network(several_cards=True) == "ip=dhcp BOOTIF=01-52-54-00-00-00-01"
+
+
+def test_on_a_vlan_the_address_is_asked_for_there() -> None:
+    assert _network(vlan=("vlan5:eth0",)) == "vlan=vlan5:eth0 ip=vlan5:dhcp"
+
+
+def test_the_card_below_a_vlan_is_not_waited_for_itself() -> None:
+    assert "BOOTIF" not in _network(vlan=("vlan5:eth0",), several_cards=True)
+
+
+def test_on_a_bond_the_address_is_asked_for_there() -> None:
+    said = _network(bond=("bond0:eth0,eth1:mode=802.3ad",), several_cards=True)
+    assert said == "bond=bond0:eth0,eth1:mode=802.3ad ip=bond0:dhcp"
+
+
+def test_on_a_vlan_of_a_bond_of_named_cards_the_vlan_is_asked_on() -> None:
+    said = _network(
+        vlan=("bond0.5:bond0",),
+        bond=("bond0:lan0,lan1:mode=active-backup",),
+        ifname=("lan0:52:54:00:00:00:01", "lan1:52:54:00:00:00:02"),
+        nameserver=("192.0.2.53",),
+    )
+    assert said == (
+        "ifname=lan0:52:54:00:00:00:01 ifname=lan1:52:54:00:00:00:02 vlan=bond0.5:bond0 "
+        "bond=bond0:lan0,lan1:mode=active-backup ip=bond0.5:dhcp nameserver=192.0.2.53"
+    )
+
+
+def test_a_name_without_a_mac_is_for_the_card_that_boots() -> None:
+    said = _network(ifname=("lan0",), vlan=("vlan5:lan0",), several_cards=True)
+    assert said == "ifname=lan0:52:54:00:00:00:01 vlan=vlan5:lan0 ip=vlan5:dhcp"
+
+
+def test_a_named_card_is_asked_on_alone() -> None:
+    said = _network(ifname=("lan0",), several_cards=True)
+    assert said == "ifname=lan0:52:54:00:00:00:01 ip=lan0:dhcp"
+
+
+def test_own_addresses_replace_ours() -> None:
+    static = "192.0.2.9::192.0.2.1:255.255.255.0::eth0:none"
+    assert _network(ip=(static,), several_cards=True) == f"ip={static}"
+
+
+def test_an_address_for_any_card_still_waits_for_the_one_it_booted_from() -> None:
+    said = _network(ip=("single-dhcp",), several_cards=True)
+    assert said == "ip=single-dhcp BOOTIF=01-52-54-00-00-00-01"
+
+
+def test_of_several_addresses_the_first_has_the_root() -> None:
+    said = _network(ip=("vlan5:dhcp", "eth0:dhcp"), vlan=("vlan5:eth0",))
+    assert said == "vlan=vlan5:eth0 ip=vlan5:dhcp ip=eth0:dhcp bootdev=vlan5"
+
+
+@pytest.mark.parametrize(
+    ("text", "interface"),
+    [
+        ("dhcp", ""),
+        ("eth0:dhcp", "eth0"),
+        ("eth0:dhcp,dhcp6", "eth0"),
+        ("eth0:dhcp:1500:52:54:00:00:00:01", "eth0"),
+        ("192.0.2.9::192.0.2.1:255.255.255.0:host:eth0:none", "eth0"),
+        ("192.0.2.9::192.0.2.1:255.255.255.0::eth0:off:1500", "eth0"),
+        ("192.0.2.9::192.0.2.1:255.255.255.0", ""),
+        ("[2001:db8::9]::[2001:db8::1]:64::eth0:none", "eth0"),
+    ],
+)
+def test_the_interface_of_an_address_is_found_in_each_of_its_forms(
+    text: str, interface: str
+) -> None:
+    assert interface_of(text) == interface
 
 
 def test_own_arguments_come_after_ours_so_that_the_last_console_wins() -> None:
@@ -59,10 +161,15 @@ def test_a_word_that_makes_kairos_do_something_else_is_refused_wherever_it_stand
         _line(rootfs_url=f"http://{word}.example/rootfs.squashfs")
     with pytest.raises(InvalidValue, match=word):
         _line(extra=(word,))
+    with pytest.raises(InvalidValue, match=word):
+        _network(vlan=(word,))
 
 
-def test_a_line_the_kernel_would_cut_is_refused() -> None:
-    room = 2047 - len(_line()) - 1
-    assert len(_line(extra=("x" * room,))) == 2047
-    with pytest.raises(InvalidValue, match="2048 characters"):
-        _line(extra=("x" * (room + 1),))
+@pytest.mark.parametrize(
+    ("arch", "longest"), [(Arch.AMD64, 2048), (Arch.ARM64, 2048), (Arch.RISCV64, 1024)]
+)
+def test_a_line_the_kernel_would_cut_is_refused(arch: Arch, longest: int) -> None:
+    room = longest - len(_line(arch=arch)) - 2
+    assert len(_line(arch=arch, extra=("x" * room,))) == longest - 1
+    with pytest.raises(InvalidValue, match=f"{longest} characters"):
+        _line(arch=arch, extra=("x" * (room + 1),))

@@ -4,19 +4,37 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from kairos_netboot.boot.chains import ROW_NAMES
 from kairos_netboot.boot.fleet import Fleet
 from kairos_netboot.boot.lifecycle import State
-from kairos_netboot.boot.respond import Asked, Response, describe_client, facts_of, respond
-from kairos_netboot.boot.site import ExitMethod
+from kairos_netboot.boot.respond import (
+    Asked,
+    Response,
+    boot_for,
+    describe_client,
+    facts_of,
+    respond,
+)
+from kairos_netboot.boot.site import ExitMethod, Medium, MediumKind
 from kairos_netboot.config.resources import load_recipes
 from kairos_netboot.dhcp.answer import Service
 from kairos_netboot.dhcp.client import recognise
 from kairos_netboot.dhcp.packet import MessageType, Op, Packet
-from kairos_netboot.values import Firmware
-from tests.unit.boot.sample import MAC, PROFILE, SPEC, STRANGER, fleet, node
+from kairos_netboot.values import IMAGE_ARCHES, Arch, Firmware, Stage
+from tests.unit.boot.sample import IMAGE, MAC, PROFILE, SPEC, STRANGER, blob, fleet, node
 
 RECIPES = load_recipes()
+
+
+class _Everything:
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+EVERYTHING = _Everything()
 SCRIPT = "http://192.0.2.2:8080/boot/52-54-00-00-00-01/script.ipxe"
 UEFI, BIOS = b"\0\7", b"\0\0"
 
@@ -52,7 +70,7 @@ def asked(
 
 
 def answer(question: Asked, machines: Fleet) -> Response:
-    response = respond(question, machines, RECIPES)
+    response = respond(question, machines, RECIPES, EVERYTHING)
     assert response is not None
     return response
 
@@ -89,7 +107,7 @@ def test_a_stranger_gets_no_answer() -> None:
 
 
 def test_a_lease_being_accepted_is_not_our_business() -> None:
-    assert respond(asked(kind=MessageType.REQUEST), fleet(node()), RECIPES) is None
+    assert respond(asked(kind=MessageType.REQUEST), fleet(node()), RECIPES, EVERYTHING) is None
 
 
 def test_an_installed_bios_machine_meets_silence() -> None:
@@ -114,16 +132,109 @@ def test_the_exit_method_can_be_set_for_a_node() -> None:
     assert answer(asked(UEFI), fleet(node(State.READY, spec=silent))).reply is None
 
 
-def test_http_boot_is_left_to_the_firmwares_pxe() -> None:
-    response = answer(asked(b"\0\x10", vendor=b"HTTPClient:Arch:00016"), fleet(node()))
-    assert response.reply is None
-    assert "HTTP Boot" in response.reason
+HTTP, HTTP_CLASS = b"\0\x10", b"HTTPClient:Arch:00016:UNDI:003001"
 
 
-def test_firmware_without_a_loader_gets_no_answer_and_a_reason() -> None:
+def test_http_boot_gets_an_address_to_load_from_and_its_class_echoed() -> None:
+    response = answer(asked(HTTP, vendor=HTTP_CLASS), fleet(node()))
+    assert response.reply is not None
+    assert response.boot_file == "http://192.0.2.2:8080/boot/52-54-00-00-00-01/snponly.efi"
+    assert response.reply.packet.options[60] == b"HTTPClient"
+
+
+def test_firmware_no_image_is_made_for_gets_no_answer_and_a_reason() -> None:
     response = answer(asked(b"\0\6"), fleet(node()))
     assert response.reply is None
-    assert "architecture type 6" in response.reason
+    assert "alpha is 386, its image 'debian' is amd64" in response.reason
+
+
+def test_the_table_of_the_node_is_over_the_profiles_and_that_over_the_sites() -> None:
+    profile = replace(PROFILE, boot={"uefi-amd64": "grub"})
+    machines = replace(fleet(node(), profile=profile), boot={"uefi-amd64": "shim"})
+    assert answer(asked(), machines).boot_file.endswith("/grub-x64.efi")
+    own = node(spec=replace(SPEC, boot={"uefi-amd64": "mine.efi"}))
+    assert answer(asked(), machines.with_node(own)).boot_file.endswith("/mine.efi")
+    bare = replace(fleet(node()), boot={"uefi-amd64": "shim"})
+    assert answer(asked(), bare).boot_file.endswith("/shimx64.efi")
+
+
+def test_secure_boot_by_http_is_one_medium() -> None:
+    machines = replace(fleet(node()), boot={"http-amd64": "shim"})
+    response = answer(asked(HTTP, vendor=HTTP_CLASS), machines)
+    assert response.boot_file.endswith("/boot/52-54-00-00-00-01/medium.img")
+
+
+def test_a_loader_that_is_not_here_is_no_answer_and_a_reason() -> None:
+    response = respond(asked(), fleet(node()), RECIPES, loaders=())
+    assert response is not None
+    assert response.reply is None
+    assert "snponly.efi is not here" in response.reason
+
+
+def test_an_image_that_is_one_file_is_started_by_http_boot_alone() -> None:
+    iso = Medium(blob=blob("4", 900_000_000), kind=MediumKind.ISO)
+    machines = fleet(node(), image=replace(IMAGE, files=iso))
+    response = answer(asked(HTTP, vendor=HTTP_CLASS), machines)
+    assert response.boot_file.endswith(f"/{'4' * 64}/kairos.iso")
+    for question in (asked(), asked(ipxe=True), asked(BIOS)):
+        response = answer(question, machines)
+        assert response.reply is None
+        assert "HTTP Boot" in response.reason
+
+
+def test_an_ordinary_client_is_not_our_business() -> None:
+    assert respond(replace(asked(), client=None), fleet(node()), RECIPES, EVERYTHING) is None
+
+
+def test_every_stage_that_reads_its_own_configuration_is_sent_to_it() -> None:
+    for stage, name in (
+        (Stage.UBOOT, "52-54-00-00-00-01/boot.scr.uimg"),
+        (Stage.RASPBERRY, "52-54-00-00-00-01/config.txt"),
+    ):
+        question = asked()
+        assert question.client is not None
+        client = replace(question.client, stage=stage)
+        assert answer(replace(question, client=client), fleet(node())).boot_file == name
+
+
+def test_grub_is_told_its_files_by_its_lease_alone() -> None:
+    question = asked()
+    assert question.client is not None
+    question = replace(question, client=replace(question.client, stage=Stage.GRUB))
+    response = answer(question, fleet(node()))
+    assert response.reply is None
+    assert "from its lease alone" in response.reason
+    assert question.client is not None
+    boot = boot_for(question.client, fleet(node()), question.urls, EVERYTHING)
+    assert boot.file == "52-54-00-00-00-01/grub.cfg"
+
+
+@given(
+    stage=st.sampled_from(Stage),
+    firmware=st.none() | st.sampled_from(Firmware),
+    arch=st.none() | st.sampled_from(Arch),
+    image_arch=st.sampled_from(IMAGE_ARCHES),
+    table=st.dictionaries(st.sampled_from(ROW_NAMES), st.sampled_from(["ipxe", "grub"])),
+)
+def test_no_machine_is_ever_sent_to_files_of_another_architecture(
+    stage: Stage,
+    firmware: Firmware | None,
+    arch: Arch | None,
+    image_arch: Arch,
+    table: dict[str, str],
+) -> None:
+    image = replace(IMAGE, facts=replace(IMAGE.facts, arch=image_arch))
+    machines = replace(
+        fleet(node(), image=image), boot={k: v for k, v in table.items() if k[0] != "b"}
+    )
+    question = asked()
+    assert question.client is not None
+    client = replace(question.client, stage=stage, firmware=firmware, arch=arch)
+    boot_file = answer(replace(question, client=client), machines).boot_file
+    if arch is not None and arch is not image_arch:
+        assert not boot_file
+    for word, other in (("x64", Arch.AMD64), ("aa64", Arch.ARM64), ("arm64", Arch.ARM64)):
+        assert not (word in boot_file and arch is not other)
 
 
 def test_a_node_may_have_another_recipe() -> None:
@@ -168,4 +279,4 @@ def test_what_a_request_tells_is_kept_as_facts() -> None:
 
 def test_a_client_is_described_for_people() -> None:
     assert describe_client(asked(BIOS, ipxe=True).client) == "BIOS iPXE (amd64)"
-    assert describe_client(asked(b"\0\6").client) == "unknown firmware (architecture type 6)"
+    assert describe_client(asked(b"\0\6").client) == "UEFI firmware (386)"

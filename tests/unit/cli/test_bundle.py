@@ -270,7 +270,7 @@ def test_an_image_that_is_not_as_the_site_file_has_it_is_not_exported(
     site_file.write_text(SITE)
     with closing(Store(central)) as store:
         image = store.fleet().images["local"]
-        store.blobs.remove(image.files.rootfs.digest)
+        store.blobs.remove(image.boot_files.rootfs.digest)
     with pytest.raises(UnknownName, match="'local' is not here"):
         export(run, central, tmp_path)
     assert not (tmp_path / "b.tar").exists()
@@ -370,7 +370,7 @@ def test_what_cannot_be_taken_over_changes_nothing(
     if before:
         run(edge, "bundle", "import", bundle)
         with closing(Store(edge)) as store:  # it has to be read again
-            store.blobs.remove(store.fleet().images["made"].files.rootfs.digest)
+            store.blobs.remove(store.fleet().images["made"].boot_files.rootfs.digest)
     ODD[odd](bundle)
     with unchanged(edge), pytest.raises(NetbootError) as raised:
         run(edge, "bundle", "import", bundle)

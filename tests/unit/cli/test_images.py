@@ -15,7 +15,13 @@ from typer.testing import CliRunner, Result
 
 from kairos_netboot.boot.site import Image
 from kairos_netboot.cli.main import app
-from kairos_netboot.errors import InvalidValue, NetbootError, StoreProblem, UnknownName
+from kairos_netboot.errors import (
+    ImageProblem,
+    InvalidValue,
+    NetbootError,
+    StoreProblem,
+    UnknownName,
+)
 from kairos_netboot.images.signing import sign
 from kairos_netboot.store.store import Store
 from kairos_netboot.values import Arch, Digest
@@ -197,7 +203,7 @@ def test_everything_that_is_known_of_an_image_is_shown(run: Run, tmp_path: Path)
         "former": "-",
     }
     assert {key: shown.get(key) for key in expected} == expected
-    assert shown["rootfs"] == f"{found.files.rootfs.digest} (0.0 MB)"
+    assert shown["rootfs"] == f"{found.boot_files.rootfs.digest} (0.0 MB)"
     assert shown["layers"] == "0.0 MB"
 
 
@@ -209,12 +215,23 @@ def test_a_kernel_that_uefi_cannot_start_is_shown_as_one(run: Run, tmp_path: Pat
 def test_an_image_without_layers_says_what_that_means(run: Run, tmp_path: Path) -> None:
     run("images", "add", ship(tmp_path, version(1)))
     with store_in(tmp_path) as store:
-        rootfs = store.blobs.path(store.fleet().images["os"].files.rootfs.digest)
+        rootfs = store.blobs.path(store.fleet().images["os"].boot_files.rootfs.digest)
     (tmp_path / "kernel").write_bytes(KERNEL)
     (tmp_path / "initrd").write_bytes(b"070701" + bytes(200))
     parts = f"kernel={tmp_path}/kernel,initrd={tmp_path}/initrd,rootfs={rootfs}"
     run("images", "add", f"files:{parts}", "--name", "bare")
     assert "none: nodes cannot upgrade from here" in run("images", "show", "bare")
+
+
+def test_an_image_that_is_one_file_is_told_as_one(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "kairos.efi").write_bytes(KERNEL)
+    added = run("images", "add", f"uki:{tmp_path}/kairos.efi", "--name", "trusted")
+    assert "efi for UEFI HTTP Boot (amd64), 0.0 MB" in added
+    shown = run("images", "show", "trusted")
+    assert re.search(r"^efi +sha256:[0-9a-f]{64} \(0\.0 MB\)$", shown, re.MULTILINE)
+    assert f"uki:{tmp_path}/kairos.efi" in run("images", "list")
+    with pytest.raises(ImageProblem, match="is one efi file, which is nothing to publish"):
+        run("images", "publish", "trusted", "registry.example/x:v1")
 
 
 # --- update and rollback ---
@@ -352,7 +369,7 @@ def test_gc_lists_what_it_would_delete_and_deletes_nothing_unasked(
     assert isinstance(result.exception, InvalidValue)
     assert str(result.exception) == "nobody to ask whether to delete them: say --yes"
     unneeded = hexes(found) - hexes(other)
-    assert {found.files.rootfs.digest.hex} == unneeded, "the rest is the other's too"
+    assert {found.boot_files.rootfs.digest.hex} == unneeded, "the rest is the other's too"
     assert set(re.findall("sha256:([0-9a-f]{64})", result.stdout)) == unneeded
     assert blobs_in(tmp_path) == hexes(found, other)
 

@@ -134,7 +134,12 @@ def test_a_mac_may_be_spelt_as_people_spell_it(folder: Path, spelling: str) -> N
         ("    profile: server\n    variables", "    profile: sever\n    variables", 19, "'server'"),
         ("kernel-args:", "kernel_args:", 13, "nearest: 'kernel-args'"),
         ("action: install", "action: instal", 11, "nearest: 'install'"),
-        ("bios: sanboot", "uefi: sanboot", 15, "sanboot is for BIOS machines only"),
+        (
+            "bios: sanboot",
+            "uefi: sanboot",
+            15,
+            "sanboot is not for uefi machines, which have silence, exit, grub",
+        ),
         ("52-54-00-12-34-58", "52-54-00-12-34", 24, "no MAC address"),
         ("52-54-00-12-34-58", "53-54-00-12-34-58", 24, "group address"),
         ("52-54-00-12-34-58", "52:54:00:12:34:56", 24, "is node alpha's already"),
@@ -257,3 +262,11 @@ def test_a_missing_file_is_told(folder: Path) -> None:
 def test_an_empty_site_names_nothing(folder: Path) -> None:
     site = load_site(write(folder, ""), RECIPES)
     assert (site.images, site.profiles, site.nodes) == ({}, {}, {})
+
+
+def test_a_key_for_documents_is_long(folder: Path) -> None:
+    key = "0123456789abcdef0123456789abcdef"
+    text = WHOLE.replace("    exit: {bios: sanboot}\n", f"    document-key: {key}\n")
+    assert load_site(write(folder, text), RECIPES).profiles["server"].documents_opened_by == key
+    with pytest.raises(SiteMistake, match="32 letters and digits or more"):
+        load_site(write(folder, text.replace(key, key[1:])), RECIPES)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kairos_netboot.boot.site import Image, ImageFacts, ImageSource
+from kairos_netboot.boot.site import Image, ImageFacts, ImageSource, Medium, MediumKind
 from kairos_netboot.errors import ImageProblem
 from kairos_netboot.images.artifact import ARTIFACT_TYPE, is_artifact, pack, unpack
 from kairos_netboot.images.manifest import Manifest, parse
@@ -54,9 +54,9 @@ def test_the_manifest_in_full() -> None:
                 "annotations": {"org.opencontainers.image.title": name},
             }
             for name, suffix, blob in (
-                ("kernel", "", IMAGE.files.kernel),
-                ("initrd", "", IMAGE.files.initrd),
-                ("rootfs", ".squashfs", IMAGE.files.rootfs),
+                ("kernel", "", IMAGE.boot_files.kernel),
+                ("initrd", "", IMAGE.boot_files.initrd),
+                ("rootfs", ".squashfs", IMAGE.boot_files.rootfs),
             )
         ],
         "annotations": {
@@ -158,3 +158,9 @@ def test_texts_that_terminals_obey_are_made_harmless() -> None:
     found = unpack(manifest_of(IMAGE), json.dumps(facts).encode(), Arch.AMD64).facts
     assert found.flavor.startswith("a [2Jb cxxx")
     assert len(found.flavor) == 200
+
+
+def test_an_image_that_is_one_file_is_nothing_to_publish() -> None:
+    medium = Medium(blob=IMAGE.boot_files.rootfs, kind=MediumKind.ISO)
+    with pytest.raises(ImageProblem, match="'debian' is one iso file, which is nothing to publish"):
+        pack(replace(IMAGE, files=medium))

@@ -154,11 +154,11 @@ def test_more_than_can_be_imported_is_not_exported(
 def keep_files(image: Image, number: int) -> BootFiles:
     blobs = {
         part: replace(
-            getattr(image.files, part), digest=Digest.of(b"%d%b" % (number, part.encode()))
+            getattr(image.boot_files, part), digest=Digest.of(b"%d%b" % (number, part.encode()))
         )
         for part in ("kernel", "initrd", "rootfs")
     }
-    return replace(image.files, **blobs)
+    return replace(image.boot_files, **blobs)
 
 
 def test_the_bundles_own_name_is_no_images(
@@ -186,7 +186,7 @@ def test_an_older_bundle_stays_where_a_new_one_cannot_be_made(
 ) -> None:
     target = tmp_path / "b.tar"
     target.write_bytes(b"old")
-    with store.blobs.path(images[1].files.rootfs.digest).open("ab") as file:
+    with store.blobs.path(images[1].boot_files.rootfs.digest).open("ab") as file:
         file.write(b"damage")
     with pytest.raises(StoreProblem, match="is damaged: add its image again"):
         export(store, target, images)

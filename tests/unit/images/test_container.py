@@ -168,7 +168,7 @@ def test_another_name_for_it_shares_all_its_files(store: Store) -> None:
 
 def test_an_image_whose_file_was_lost_is_made_again(store: Store) -> None:
     first = add(store, MADE)
-    store.blobs.remove(first.files.rootfs.digest)
+    store.blobs.remove(first.boot_files.rootfs.digest)
     again = Shelf(MADE)
     assert add(store, again) == first
     assert store.is_whole(first)
@@ -187,8 +187,8 @@ def test_layers_that_another_image_has_are_not_fetched(store: Store) -> None:
 def test_another_compression_makes_another_squashfs_of_the_layers_here(store: Store) -> None:
     first, again = add(store, MADE), Shelf(MADE)
     second = add(store, again, replace(WANTED, compression=Compression.XZ))
-    assert second.files.rootfs != first.files.rootfs
-    assert (second.files.kernel, second.content) == (first.files.kernel, first.content)
+    assert second.boot_files.rootfs != first.boot_files.rootfs
+    assert (second.boot_files.kernel, second.content) == (first.boot_files.kernel, first.content)
     assert again.asked == configs(MADE)
     assert store.former_images()["debian"] == first
 
@@ -270,7 +270,7 @@ def test_published_boot_files_are_taken_as_they_are(store: Store, tmp_path: Path
 def test_a_published_file_that_is_not_what_it_was_is_refused(store: Store, tmp_path: Path) -> None:
     first = add(store, MADE)
     artifact = published(store, first)
-    rootfs = first.files.rootfs.digest
+    rootfs = first.boot_files.rootfs.digest
     bad = replace(artifact, blobs=artifact.blobs | {rootfs: artifact.blobs[rootfs][:-1] + b"?"})
     with closing(Store(tmp_path / "edge")) as edge:
         refused(edge, bad, WANTED, "came with other content")

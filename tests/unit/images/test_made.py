@@ -59,8 +59,8 @@ def test_given_kernel_and_initrd_win_over_those_in_the_squashfs(store: Store) ->
     wanted = ImageSource(name="x", reference="files:…", arch=Arch.ARM64)
     with store.blobs.scratch() as scratch:
         found = finish(given_files(scratch, arm_kernel()), wanted, store.blobs, scratch)
-    assert store.blobs.path(found.files.kernel.digest).read_bytes() == arm_kernel()
-    assert store.blobs.path(found.files.initrd.digest).read_bytes() == b"my own initrd"
+    assert store.blobs.path(found.boot_files.kernel.digest).read_bytes() == arm_kernel()
+    assert store.blobs.path(found.boot_files.initrd.digest).read_bytes() == b"my own initrd"
     assert found.facts == ImageFacts(
         arch=Arch.ARM64, version="v4.2.0", kernel_version="6.1.0", efi_stub=True
     )

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from kairos_netboot.errors import ImageProblem, InvalidValue
 from kairos_netboot.images.reference import (
+    FileReference,
     FilesReference,
-    IsoReference,
     LocalReference,
     RegistryReference,
     Scheme,
@@ -97,7 +97,8 @@ def test_a_root_file_system_is_a_directory_colons_and_all() -> None:
 
 @pytest.mark.parametrize("place", ["/srv/kairos.iso", "https://x.io:8443/a/kairos.iso?b=c,d"])
 def test_an_iso_is_a_file_or_a_url(place: str) -> None:
-    assert parse(f"iso:{place}") == IsoReference(place=place)
+    assert parse(f"iso:{place}") == FileReference(scheme=Scheme.ISO, place=place)
+    assert parse(f"uki:{place}") == FileReference(scheme=Scheme.UKI, place=place)
 
 
 def test_boot_files_are_named_one_by_one_in_any_order() -> None:

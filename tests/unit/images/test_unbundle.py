@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kairos_netboot.boot.site import Image, ImageSource
+from kairos_netboot.boot.site import Image, ImageSource, Medium, MediumKind
 from kairos_netboot.errors import ImageProblem, NetbootError, StoreProblem
 from kairos_netboot.images.bundle import export_bundle
 from kairos_netboot.images.unbundle import open_bundle, take_blobs
@@ -95,10 +95,30 @@ def test_site_images_and_blobs_come_back(exported: tuple[Path, list[Image]], sto
         assert (Digest.of(content), len(content)) == (blob.digest, blob.size)
 
 
+def test_an_image_that_is_one_file_comes_back(tmp_path: Path, store: Store) -> None:
+    with closing(Store(tmp_path / "central")) as central:
+        made = keep(central, ImageSource(name="trusted", reference="uki:/srv/k.iso"), None)
+        blob = made.boot_files.rootfs
+        image = replace(made, files=Medium(blob=blob, kind=MediumKind.ISO), digest=blob.digest)
+        export_bundle(
+            tmp_path / "b.tar",
+            SITE,
+            "site.yaml",
+            [image],
+            central.blobs,
+            None,
+            lambda told: None,
+        )
+    found = open_bundle(tmp_path / "b.tar", None)
+    assert replace(found.images[0], source=image.source) == image
+    take_blobs(found, store.blobs, lambda told: None)
+    assert store.blobs.has(blob.digest)
+
+
 def test_what_is_here_is_not_read_again(bundle: Path, store: Store) -> None:
     take(bundle, store)
     files = files_of(bundle)
-    kernel = open_bundle(bundle, None).images[0].files.kernel.digest
+    kernel = open_bundle(bundle, None).images[0].boot_files.kernel.digest
     del files[at(kernel)]
     take(write_files(bundle, files), store)
 
@@ -159,7 +179,7 @@ def test_a_blob_with_other_bytes_changes_nothing(bundle: Path, store: Store, num
 
 
 def test_a_blob_that_is_missing_changes_nothing(bundle: Path, store: Store) -> None:
-    digest = open_bundle(bundle, None).images[0].files.rootfs.digest
+    digest = open_bundle(bundle, None).images[0].boot_files.rootfs.digest
     files = files_of(bundle)
     del files[at(digest)]
     write_files(bundle, files)

@@ -26,9 +26,17 @@ def test_an_address_of_another_machine_is_named() -> None:
 
 
 def test_a_port_held_by_nobody_we_can_see_is_still_named() -> None:
+    problem = cannot_bind(OSError(errno.EADDRINUSE, ""), "0.0.0.0", 0x1FFFF, "--tftp-port")
+    assert str(problem) == (
+        "UDP port 131071 on 0.0.0.0 is taken by another program: stop it or choose --tftp-port"
+    )
+
+
+def test_beside_another_dhcp_daemon_there_is_a_third_way_out() -> None:
     problem = cannot_bind(OSError(errno.EADDRINUSE, ""), "0.0.0.0", 0x1FFFF, "--dhcp-port")
     assert str(problem) == (
-        "UDP port 131071 on 0.0.0.0 is taken by another program: stop it or choose --dhcp-port"
+        "UDP port 131071 on 0.0.0.0 is taken by another program: stop it, work beside it with "
+        "`dhcp: {listen: raw}` in the site file, or choose --dhcp-port"
     )
 
 

@@ -126,7 +126,7 @@ def test_without_a_former_version_there_is_no_rollback(store: Store) -> None:
 
 def test_a_former_version_whose_files_are_gone_stays_out_of_service(store: Store) -> None:
     first, second = added(store, "v1"), added(store, "v2")
-    store.blobs.remove(first.files.rootfs.digest)
+    store.blobs.remove(first.boot_files.rootfs.digest)
     with pytest.raises(StoreProblem, match="not here any more"):
         store.rollback_image("debian")
     assert store.fleet().images == {"debian": second}

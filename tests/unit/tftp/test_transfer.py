@@ -255,6 +255,53 @@ def test_a_duplicate_ack_does_not_reset_patience() -> None:
     assert transfer.deadline == 1.5
 
 
+def test_a_client_that_is_known_to_answer_fast_is_waited_for_no_longer_than_that() -> None:
+    transfer = begun(5000)
+    transfer.receive(Ack(block=1), 0.001)
+    assert transfer.deadline == pytest.approx(0.101)
+    pauses = []
+    for _ in range(6):
+        assert transfer.deadline is not None
+        now = transfer.deadline
+        assert blocks(transfer.wake(now)) == [2]
+        assert transfer.deadline is not None
+        pauses.append(transfer.deadline - now)
+    assert pauses == pytest.approx([0.2, 0.4, 0.8, 1.0, 1.0, 1.0])
+
+
+def test_a_client_that_answers_slowly_is_given_its_time() -> None:
+    transfer = begun(5000)
+    transfer.receive(Ack(block=1), 0.15)
+    assert transfer.deadline == pytest.approx(0.75)
+    transfer.receive(Ack(block=2), 0.85)
+    assert transfer.deadline == pytest.approx(0.85 + 4 * (0.15 + 0.55 / 8))
+
+
+def test_an_answer_to_a_repeat_tells_nothing_about_time() -> None:
+    transfer = begun(5000)
+    transfer.wake(1.0)
+    transfer.receive(Ack(block=1), 1.001)
+    assert transfer.deadline == pytest.approx(2.001)
+
+
+def test_a_client_that_falls_silent_is_given_up_as_late_as_one_that_never_spoke() -> None:
+    transfer = begun(5000)
+    transfer.receive(Ack(block=1), 0.001)
+    while transfer.deadline is not None:
+        now = transfer.deadline
+        transfer.wake(now)
+    assert transfer.outcome is not None
+    assert 19 <= now <= 20.1
+    assert transfer.outcome.end is End.TIMED_OUT
+
+
+def test_the_pause_that_a_client_asked_for_is_kept() -> None:
+    transfer = Transfer(bytes(5000), agreed({"timeout": "9"}))
+    transfer.start(0.0)
+    transfer.receive(Ack(block=0), 0.001)
+    assert transfer.deadline == 9.001
+
+
 def test_only_what_is_unacknowledged_is_repeated() -> None:
     transfer = begun(512 * 20, window=4)
     transfer.receive(Ack(block=2), 0.0)
