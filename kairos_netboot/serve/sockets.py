@@ -20,6 +20,10 @@ from ..server.wire import Wire, open_wire
 
 T = TypeVar("T")
 
+# GRUB leaves its connection open and uses the same ports at every start: the next boot's first
+# packet would meet the old connection, and wait for 18 s. Accepted sockets inherit these.
+_KEEPALIVE = {socket.TCP_KEEPIDLE: 3, socket.TCP_KEEPINTVL: 2, socket.TCP_KEEPCNT: 3}  # seconds
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sockets:
@@ -162,6 +166,9 @@ def _bind_http(address: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         # An IPv6 one is for IPv6 alone: the one for IPv4 has the same port.
-        return socket.create_server((address, port), family=family, backlog=128)
+        sock = socket.create_server((address, port), family=family, backlog=128)
+        for option, value in _KEEPALIVE.items():
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+        return sock
     except OSError as error:
         raise udp.cannot_bind(error, address, port, "--http-port", protocol="TCP") from error

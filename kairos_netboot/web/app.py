@@ -48,7 +48,9 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except NetbootError as error:
         level = logging.WARNING if error.http_status >= 500 else logging.INFO
         log.log(level, "%s %s: %s", request.method, _public(request.path), error)
-        return web.Response(status=error.http_status, text=f"{error}\n")
+        # GRUB reads the body of any answer as its configuration: there, a comment.
+        comment = "# " if request.path.endswith(".cfg") else ""
+        return web.Response(status=error.http_status, text=f"{comment}{error}\n")
 
 
 def _public(path: str) -> str:

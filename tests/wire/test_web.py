@@ -185,6 +185,10 @@ def test_a_machine_nobody_named_gets_no_script(play: Callable[[Story], None], ma
         response = await site.get(f"/boot/{mac}/script.ipxe")
         assert response.status in (400, 404)
         assert "#!ipxe" not in await response.text()
+        # GRUB would take a sentence for commands.
+        response = await site.get(f"/boot/{mac}/grub.cfg")
+        assert response.status in (400, 404)
+        assert (await response.text()).startswith("# ")
 
     play(story)
 
