@@ -53,6 +53,8 @@ class Borrower:
             if offer is None:
                 log.debug("no offer of the site's to %s was heard", request.mac)
                 return None
+            if offer.next_server == asked.server:
+                return None  # its own lease will lead it here
             _remember(self._chosen, request.hardware_address, offer)
             return borrowed(request, offer, MessageType.OFFER, asked.server)
         chosen = self._chosen.get(request.hardware_address)
