@@ -39,12 +39,13 @@ class Asked:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
     """`reply` is None for silence; `reason` says in either case why. `decision` is None for what
-    is no network boot."""
+    is no network boot. `remark`: what may go wrong with it all the same."""
 
     decision: Decision | None
     reason: str
     reply: Reply | None = None
     boot_file: str = ""
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

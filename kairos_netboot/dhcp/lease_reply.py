@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 from .answer import CLIENT_PORT, SERVER_PORT, Reply
 from .options import Option
 from .packet import MessageType, Op, Packet
+from .relayed import SUBNET_SELECTION
 
 _BROADCAST_FLAG = 0x8000
 _EVERYONE = "255.255.255.255"
@@ -47,7 +48,8 @@ def lease_reply(
     if told is not None:
         options |= dict(_asked_for(request, _said(told)))
     # RFC 6842: the client identifier comes back. RFC 3046: option 82 does, and is the last.
-    for code in (Option.CLIENT_IDENTIFIER, Option.RELAY_AGENT):
+    # RFC 3011: so does the subnet that was asked for.
+    for code in (Option.CLIENT_IDENTIFIER, SUBNET_SELECTION, Option.RELAY_AGENT):
         if code in request.options:
             options[code] = request.options[code]
     through_relay_nak = kind is MessageType.NAK and int(request.relay)
@@ -76,7 +78,7 @@ def _way(request: Packet, kind: MessageType, address: IPv4Address) -> tuple[tupl
         return (_EVERYONE, CLIENT_PORT), b""
     if int(request.client_address):
         return (str(request.client_address), CLIENT_PORT), b""
-    if request.flags & _BROADCAST_FLAG or request.hardware_type != 1:
+    if request.flags & _BROADCAST_FLAG or request.mac is None or not int(address):
         return (_EVERYONE, CLIENT_PORT), b""
     return (str(address), CLIENT_PORT), request.hardware_address
 

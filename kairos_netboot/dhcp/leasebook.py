@@ -94,22 +94,22 @@ class Book:
             self._supplies[pool.ranges] = _Supply(pool, self)
         return self._supplies[pool.ranges].take(now, allowed)
 
-    def of(self, request: Packet, pool: Pool) -> Lease | None:
-        """The client's lease in a subnet, the one that ends last; live or not.
+    def of(self, request: Packet, now: int, fits: Callable[[Lease], bool]) -> Lease | None:
+        """The client's lease that fits: a live one, else the one that ended last.
 
         By its identifier first, as RFC 2131 (4.2) has it, then by its card: a machine's boot
         ROM, its boot loader and its system each have an identifier of their own, and it should
         keep its address through all three.
         """
-        for found in (
-            self._by_client.get(client_of(request), {}),
-            self._by_hardware.get(hardware_of(request), {}),
-        ):
-            leases = [self._by_address[address] for address in found if address in pool.network]
-            held = [lease for lease in leases if lease.hold is not Hold.DECLINED]
-            if held:
-                return max(held, key=lambda lease: (lease.hold is Hold.BOUND, lease.ends))
-        return None
+        client = client_of(request)
+        by_card = self._by_hardware.get(hardware_of(request), {})
+        leases = [self._by_address[a] for a in {**self._by_client.get(client, {}), **by_card}]
+
+        def rank(lease: Lease) -> tuple[bool, bool, bool, int]:
+            is_bound, is_named = lease.hold is Hold.BOUND, lease.client == client
+            return lease.is_live(now), is_bound, is_named, lease.ends
+
+        return max(filter(fits, leases), key=rank, default=None)
 
 
 def hardware_of(request: Packet) -> bytes:

@@ -5,7 +5,7 @@ Time is in whole seconds since 1970, as it has to outlive a restart.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 
@@ -26,31 +26,50 @@ DECLINED_SECONDS = 3600
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ruling:
     """What a request leads to. `kind` is None for silence; `lease` is to be kept before the answer
-    leaves; `try_first`: the address is to be tried before it is offered."""
+    leaves; `try_first`: the address is to be tried before it is offered; `alarm`: a person should
+    hear of it."""
 
     reason: str
     kind: MessageType | None = None
     lease: Lease | None = None
     try_first: bool = False
+    alarm: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One request for an address. `reserved`: the address kept for this machine; `taken`: those
-    that are kept for others. `server`: our identifier, as the client has it."""
+    """One request for an address. `reserved`: the address kept for this machine, whichever of its
+    `cards` asks; `taken`: whether one is kept for others. `server`: our identifier, as the client
+    has it."""
 
     request: Packet
     pool: Pool
     server: IPv4Address
     now: int
     reserved: IPv4Address | None = None
-    taken: Container[IPv4Address] = ()
+    cards: Collection[bytes] = ()
+    taken: Callable[[IPv4Address], bool] = lambda _: False
 
     def allows(self, address: IPv4Address) -> bool:
         """Whether this client may have it at all, whoever has it now."""
         if address == self.reserved:
             return True
-        return self.pool.holds(address) and address not in self.taken
+        return self.pool.holds(address) and not self.taken(address)
+
+    def is_own(self, lease: Lease) -> bool:
+        """Whether it is this client's.
+
+        An identifier is not enough while another card holds the lease: machines that were cloned
+        from one disk have one identifier, and would be given one address.
+        """
+        if lease.hold is Hold.DECLINED:
+            return False
+        if lease.hardware == hardware_of(self.request):
+            return True
+        if lease.address == self.reserved and lease.hardware in self.cards:
+            return True
+        client = client_of(self.request)
+        return bool(client) and lease.client == client and not lease.is_live(self.now)
 
     def lease(self, address: IPv4Address, hold: Hold) -> Lease:
         seconds = OFFER_SECONDS if hold is Hold.OFFERED else self.pool.seconds
@@ -83,23 +102,32 @@ def rule(question: Question, book: Book) -> Ruling:
 
 
 def _discover(question: Question, book: Book) -> Ruling:
-    known = book.of(question.request, question.pool)
+    known = book.of(
+        question.request,
+        question.now,
+        lambda lease: question.is_own(lease) and question.allows(lease.address),
+    )
     address = _choose(question, book, known)
     if address is None:
-        return Ruling(
-            reason=f"no address is left in {question.pool.network}: widen its `ranges` in the "
-            "site file, or shorten its `lease`"
-        )
-    kept = known is not None and known.address == address
-    lease = question.lease(address, Hold.OFFERED)
-    if kept and known is not None and known.hold is Hold.BOUND and known.is_live(question.now):
-        lease = known  # an offer takes nothing from a lease that runs
+        return _nothing_left(question)
+    runs = known if known and known.address == address and known.is_live(question.now) else None
+    # An offer takes nothing from a lease that runs.
+    lease = runs if runs and runs.hold is Hold.BOUND else question.lease(address, Hold.OFFERED)
     return Ruling(
         reason=f"offered {address}",
         kind=MessageType.OFFER,
         lease=lease,
-        try_first=not (kept and known is not None and known.is_live(question.now)),
+        try_first=runs is None,
     )
+
+
+def _nothing_left(question: Question) -> Ruling:
+    network = question.pool.network
+    if not question.pool.ranges:
+        reason = f"no address is kept for it, and {network} has no `ranges` for others"
+        return Ruling(reason=reason, alarm=True)
+    reason = f"no address is left in {network}: widen its `ranges`, or shorten its `lease`"
+    return Ruling(reason=reason, alarm=True)
 
 
 def _choose(question: Question, book: Book, known: Lease | None) -> IPv4Address | None:
@@ -110,33 +138,13 @@ def _choose(question: Question, book: Book, known: Lease | None) -> IPv4Address 
             continue
         if _is_free(question, book, address):
             return address
-    free = (a for a in question.pool.addresses() if book.at(a) is None and question.allows(a))
-    return next(free, None) or _longest_ended(question, book)
+    return book.spare(question.pool, question.now, question.allows)
 
 
 def _is_free(question: Question, book: Book, address: IPv4Address) -> bool:
     """Whether nobody else has it now."""
     held = book.at(address)
-    return held is None or not held.is_live(question.now) or _is_own(question, held)
-
-
-def _is_own(question: Question, lease: Lease) -> bool:
-    if lease.hold is Hold.DECLINED:
-        return False
-    same_card = lease.hardware == hardware_of(question.request)
-    return same_card or bool(lease.client and lease.client == client_of(question.request))
-
-
-def _longest_ended(question: Question, book: Book) -> IPv4Address | None:
-    ended = (
-        lease
-        for lease in book
-        if not lease.is_live(question.now)
-        and question.pool.holds(lease.address)
-        and question.allows(lease.address)
-    )
-    oldest = min(ended, key=lambda lease: lease.ends, default=None)
-    return oldest.address if oldest else None
+    return held is None or not held.is_live(question.now) or question.is_own(held)
 
 
 def _request(question: Question, book: Book) -> Ruling:
@@ -168,9 +176,14 @@ def _bind(question: Question, address: IPv4Address) -> Ruling:
 
 def _restarted(question: Question, book: Book, wanted: IPv4Address) -> Ruling:
     """INIT-REBOOT: the client has moved, has forgotten nothing, or is not known at all."""
-    if wanted not in question.pool.network:
+    network = question.pool.network
+    if wanted not in network:
         return _refuse(f"{wanted} is of another network")
-    known = book.of(question.request, question.pool)
+    known = book.of(
+        question.request,
+        question.now,
+        lambda lease: question.is_own(lease) and lease.address in network,
+    )
     if question.reserved is not None and wanted != question.reserved:
         return _refuse(f"{question.reserved} is kept for it, and not {wanted}")
     if known is None and wanted != question.reserved:
@@ -183,15 +196,13 @@ def _restarted(question: Question, book: Book, wanted: IPv4Address) -> Ruling:
 
 def _renew(question: Question, book: Book, address: IPv4Address) -> Ruling:
     """RENEWING and REBINDING."""
-    held = book.at(address)
-    if held is not None and _is_own(question, held):
-        return _grant(question, book, address)
-    if held is not None and held.is_live(question.now):
+    held, kept = book.at(address), question.reserved
+    if held is not None and held.is_live(question.now) and not question.is_own(held):
         return _refuse(f"{address} is another machine's")
-    if question.reserved is not None and question.reserved != address:
-        return _refuse(f"{question.reserved} is kept for it, and not {address}")
-    if address == question.reserved:
-        return _bind(question, address)
+    if kept is not None and kept != address and _is_free(question, book, kept):
+        return _refuse(f"{kept} is kept for it, and not {address}")
+    if address == kept or (held is not None and question.is_own(held)):
+        return _grant(question, book, address)
     return Ruling(reason=f"renews {address}, and nothing is known of it")
 
 
@@ -202,11 +213,12 @@ def _refuse(reason: str) -> Ruling:
 def _decline(question: Question, book: Book) -> Ruling:
     address = requested(question.request)
     held = book.at(address) if address else None
-    if held is None or not _is_own(question, held):
+    if held is None or not question.is_own(held):
         return Ruling(reason="declines an address that it was not given")
     return Ruling(
-        reason=f"declines {held.address}: somebody else uses it",
+        reason=f"declines {held.address}, which somebody without a lease uses: it is set aside",
         lease=set_aside(held, question.now),
+        alarm=True,
     )
 
 
@@ -217,7 +229,7 @@ def set_aside(lease: Lease, now: int) -> Lease:
 
 def _release(question: Question, book: Book) -> Ruling:
     held = book.at(question.request.client_address)
-    if held is None or not _is_own(question, held):
+    if held is None or not question.is_own(held):
         return Ruling(reason="releases an address that it was not given")
     ended = replace(held, ends=min(held.ends, question.now))
     return Ruling(reason=f"releases {held.address}", lease=ended)

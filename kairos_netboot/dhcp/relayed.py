@@ -15,7 +15,10 @@ def address_in(raw: bytes) -> IPv4Address | None:
 
 
 def relay_suboptions(request: Packet) -> Mapping[int, bytes]:
-    """What is in option 82 (RFC 3046); empty where it is missing or malformed."""
+    """What is in option 82 (RFC 3046); empty where it is missing or malformed, or where no relay
+    can have written it."""
+    if not int(request.relay):
+        return {}
     raw, at, found = request.options.get(Option.RELAY_AGENT, b""), 0, {}
     while at + 2 <= len(raw):
         end = at + 2 + raw[at + 1]
@@ -28,14 +31,14 @@ def relay_suboptions(request: Packet) -> Mapping[int, bytes]:
 
 _LINK_SELECTION = 5  # RFC 3527
 _SERVER_OVERRIDE = 11  # RFC 5107
-_SUBNET_SELECTION = 118  # RFC 3011
+SUBNET_SELECTION = 118  # RFC 3011
 
 
 def link_of(request: Packet, server: IPv4Address) -> IPv4Address:
     """An address of the network that the client is in: the relay's word for it, the relay's own,
     the one it has, ours."""
     told = address_in(relay_suboptions(request).get(_LINK_SELECTION, b""))
-    selected = address_in(request.options.get(_SUBNET_SELECTION, b""))
+    selected = address_in(request.options.get(SUBNET_SELECTION, b""))
     for address in (told, selected, request.relay, request.client_address):
         if address is not None and int(address):
             return address

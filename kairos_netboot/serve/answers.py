@@ -15,6 +15,11 @@ from ..dhcp.recipe import Recipes
 from ..server.borrower import Borrower
 from ..server.lessor import Lessor
 
+# Kea offers to the client's card alone, even where it asks for a broadcast.
+_UNHEARD = (
+    "the offer of the site's DHCP server was not heard, so its signed GRUB will find no files: "
+    "reserve an `address` for it, or put HTTP Boot before PXE in its boot order"
+)
 _TELLS_BOOT = (MessageType.OFFER, MessageType.ACK)
 
 
@@ -58,18 +63,21 @@ class Answers:
         if not boot.file or boot.chain is None or not needs_our_lease(boot.chain):
             return None
         reply, reason = await self._loan(asked, boot, fleet)
-        if reply is None:
-            return None
-        return self._with_boot(asked, boot, reply, fleet, f"{boot.reason}; {reason}")
+        if reply is not None:
+            return self._with_boot(asked, boot, reply, fleet, f"{boot.reason}; {reason}")
+        response = respond(asked, fleet, self.recipes, self.loaders)
+        return replace(response, remark=reason) if response is not None else None
 
     async def _loan(self, asked: Asked, boot: Boot, fleet: Fleet) -> tuple[Reply | None, str]:
         node = boot.decision.node
         if node is not None and node.spec is not None and node.spec.address is not None:
             return await self.lessor.answer(asked, fleet)
         if self.borrower is None:
-            return None, ""
-        reply = await self.borrower.answer(asked)
-        return reply, "lent the address that the site's DHCP server offers"
+            return None, _UNHEARD
+        reply, is_led_here = await self.borrower.answer(asked)
+        if reply is not None:
+            return reply, "lent the address that the site's DHCP server offers"
+        return None, "" if is_led_here else _UNHEARD
 
     def _with_boot(
         self, asked: Asked, boot: Boot, reply: Reply | None, fleet: Fleet, reason: str

@@ -16,6 +16,7 @@ from ..dhcp.answer import Service
 from ..dhcp.leasebook import Lease
 from ..dhcp.recipe import Recipes
 from ..dhcp.v6answer import server_duid
+from ..server.addresses import Addresses
 from ..server.borrower import Borrower
 from ..server.dhcp import DhcpSettings, serve_dhcp
 from ..server.dhcp6 import Dhcp6Settings, serve_dhcp6
@@ -93,6 +94,7 @@ class Services:
             keep=keeper.keep,
             is_used=probe.is_used if probe is not None else _nobody_asks,
             clock=lambda: int(time.time()),
+            is_ours=Addresses().are_ours,
         )
         return Answers(
             fleet=self._fleet,
@@ -138,6 +140,6 @@ class Services:
         return Urls(f"http://{self.settings.advertise or local}:{self.sockets.http_port}")
 
 
-async def _nobody_asks(address: IPv4Address, interface: str) -> bool:
+async def _nobody_asks(address: IPv4Address, interface: str, client: bytes) -> bool:
     """Without the right for packet sockets no address can be tried."""
     return False

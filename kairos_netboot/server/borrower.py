@@ -44,23 +44,20 @@ class Borrower:
                     _remember(self._offers, (heard.hardware_address, heard.xid), heard)
                     self._news.notify_all()
 
-    async def answer(self, asked: Asked) -> Reply | None:
-        """Our lease of the address that the site has offered; None where there is none, or for
-        what is not addressed to us."""
+    async def answer(self, asked: Asked) -> tuple[Reply | None, bool]:
+        """Our lease of the address that the site has offered, None where there is none or for what
+        is not addressed to us; and whether the machine is led here all the same."""
         request = asked.request
         if request.message_type is MessageType.DISCOVER:
             offer = await self._offer_for(request)
-            if offer is None:
-                log.debug("no offer of the site's to %s was heard", request.mac)
-                return None
-            if offer.next_server == asked.server:
-                return None  # its own lease will lead it here
+            if offer is None or offer.next_server == asked.server:
+                return None, offer is not None  # its own lease names us
             _remember(self._chosen, request.hardware_address, offer)
-            return borrowed(request, offer, MessageType.OFFER, asked.server)
+            return borrowed(request, offer, MessageType.OFFER, asked.server), True
         chosen = self._chosen.get(request.hardware_address)
         if chosen is None or not accepts_ours(request, asked.server):
-            return None
-        return borrowed(request, chosen, MessageType.ACK, asked.server)
+            return None, True
+        return borrowed(request, chosen, MessageType.ACK, asked.server), True
 
     async def _offer_for(self, request: Packet) -> Packet | None:
         key = request.hardware_address, request.xid

@@ -103,7 +103,8 @@ def _sentence(asked: Asked, client: Client, response: Response) -> tuple[Kind, s
         return Kind.BOOT_SERVER, f"port 4011: {who} asked again and was sent to {where}"
     if not where:
         return Kind.DHCP_OFFER, f"DHCP: {who} asked: {response.reason}"
-    return Kind.DHCP_OFFER, f"DHCP: {who} asked and was sent to {where}"
+    remark = f"; {response.remark}" if response.remark else ""
+    return Kind.DHCP_OFFER, f"DHCP: {who} asked and was sent to {where}{remark}"
 
 
 def _sentence6(asked: Asked6, client: Client, response: Response6) -> tuple[Kind, str]:

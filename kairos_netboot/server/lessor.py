@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 
-from ..boot.fleet import Fleet
+from ..boot.fleet import Fleet, Node
 from ..boot.network import DhcpOptions, Subnet
 from ..boot.respond import Asked
 from ..dhcp.answer import Reply
@@ -30,16 +30,21 @@ from ..errors import StoreProblem
 log = logging.getLogger(__name__)
 
 DEFAULT_SECONDS = 12 * 3600
+_ETHERNET = b"\x01"
 # How many addresses are tried for one client before it has to ask again.
 _TRIES = 4
 
 Keep = Callable[[Sequence[Lease]], Awaitable[None]]
-IsUsed = Callable[[IPv4Address, str], Awaitable[bool]]
+IsUsed = Callable[[IPv4Address, str, bytes], Awaitable[bool]]
+# One warning of a kind in this time.
+_QUIET_SECONDS = 600
+_MOST_TOLD = 1000
 
 
 class Lessor:
-    """`keep` writes leases; `is_used` tells whether somebody answers at an address, given the
-    interface, or none for one behind a relay; `clock` is the time in seconds since 1970."""
+    """`keep` writes leases; `is_used` tells whether somebody but a client answers at an address,
+    given the interface (none for one behind a relay) and the client's card; `is_ours`: whether an
+    address is this host's; `clock` is the time in seconds since 1970."""
 
     def __init__(
         self,
@@ -48,9 +53,13 @@ class Lessor:
         keep: Keep,
         is_used: IsUsed,
         clock: Callable[[], int],
+        is_ours: Callable[[IPv4Address], bool] = lambda _: False,
     ) -> None:
         self._book = Book(leases)
-        self._keep, self._is_used, self._clock = keep, is_used, clock
+        self._keep, self._is_used, self._clock, self._is_ours = keep, is_used, clock, is_ours
+        self._tries: dict[IPv4Address, asyncio.Future[bool]] = {}
+        self._reserved: tuple[Fleet, frozenset[IPv4Address]] = (Fleet(), frozenset())
+        self._told: dict[str, int] = {}
 
     async def answer(self, asked: Asked, fleet: Fleet) -> tuple[Reply | None, str]:
         """(None for silence, the reason in a sentence's words)."""
@@ -58,29 +67,52 @@ class Lessor:
         link = link_of(request, asked.server)
         subnet = fleet.dhcp.subnet_of(link)
         if subnet is None:
-            return None, f"{link} is in none of the site's `dhcp.subnets`"
+            reason = f"{link} is in none of the site's `dhcp.subnets`"
+            self._warn(reason, f"DHCP of {request.mac}: no answer: {reason}")
+            return None, reason
         question = self._question(asked, fleet, subnet)
         ruling = await self._ruled(question, asked, fleet)
-        await self._note(ruling)
+        await self._note(ruling.lease)
+        if ruling.alarm:
+            self._warn(ruling.reason, f"DHCP of {request.mac}: {ruling.reason}")
         if ruling.kind is None:
             return None, ruling.reason
         return self._reply(question, ruling, subnet, asked, fleet), ruling.reason
 
     def _question(self, asked: Asked, fleet: Fleet, subnet: Subnet) -> Question:
-        mac = asked.request.mac
-        node = fleet.by_mac.get(mac) if mac else None
+        node = _node(fleet, asked)
         own = node.spec.address if node and node.spec else None
-        reserved = {n.spec.address for n in fleet.nodes if n.spec and n.spec.address}
-        seconds = _options(fleet, asked, subnet).lease_seconds or DEFAULT_SECONDS
+        reserved = self._reserved_in(fleet)
+        routers = subnet.options.routers
+
+        def taken(address: IPv4Address) -> bool:
+            """Our own address is in no lease, whatever the ranges say."""
+            if address in reserved or address in routers:
+                return True
+            return address == asked.server or self._is_ours(address)
+
         return Question(
             request=asked.request,
-            pool=Pool(network=subnet.network, ranges=subnet.ranges, seconds=seconds),
+            pool=Pool(
+                network=subnet.network,
+                ranges=subnet.ranges,
+                seconds=_options(fleet, asked, subnet).lease_seconds or DEFAULT_SECONDS,
+            ),
             server=identifier_of(asked.request, asked.server),
             now=self._clock(),
             reserved=own if own is not None and own in subnet.network else None,
-            # Our own address is in no lease, whatever the ranges say.
-            taken=(reserved - {own}) | {asked.server} | set(subnet.options.routers),
+            cards=[_ETHERNET + bytes.fromhex(mac.replace(":", "")) for mac in node.macs]
+            if node
+            else (),
+            taken=taken,
         )
+
+    def _reserved_in(self, fleet: Fleet) -> frozenset[IPv4Address]:
+        """Looked through once for each fleet, which is replaced whole."""
+        if self._reserved[0] is not fleet:
+            found = (node.spec.address for node in fleet.nodes if node.spec)
+            self._reserved = fleet, frozenset(address for address in found if address)
+        return self._reserved[1]
 
     async def _ruled(self, question: Question, asked: Asked, fleet: Fleet) -> Ruling:
         """An address that somebody uses is set aside, and another one is taken."""
@@ -88,18 +120,52 @@ class Lessor:
         for _ in range(_TRIES):
             ruling = rule(question, self._book)
             lease = ruling.lease
-            if not ruling.try_first or lease is None or not fleet.dhcp.check_address:
+            if lease is None or not fleet.dhcp.check_address:
                 return ruling
-            self._book.put(lease)  # nobody else is offered it meanwhile
-            if not await self._is_used(lease.address, asked.interface if near else ""):
+            if not ruling.try_first and lease.address not in self._tries:
                 return ruling
-            log.warning("%s is in use by somebody without a lease: set aside", lease.address)
-            await self._note(Ruling(reason="", lease=set_aside(lease, self._clock())))
-        return Ruling(reason=f"the {_TRIES} addresses that were tried are all in use")
+            before = self._book.at(lease.address)
+            if ruling.try_first:
+                self._book.put(lease)  # nobody else is offered it meanwhile
+            used = await self._is_in_use(lease, asked.interface if near else "")
+            if not used and self._book.at(lease.address) == lease:
+                return ruling
+            if used:
+                question = await self._without(question, lease, before)
+        return Ruling(
+            reason=f"the {_TRIES} addresses that were tried are all in use: do the `ranges` of"
+            f" {question.pool.network} hold addresses that were given by hand?",
+            alarm=True,
+        )
 
-    async def _note(self, ruling: Ruling) -> None:
+    async def _is_in_use(self, lease: Lease, interface: str) -> bool:
+        """Two requests for one address wait for the same try."""
+        under_way = self._tries.get(lease.address)
+        if under_way is not None:
+            return await asyncio.shield(under_way)
+        self._tries[lease.address] = under_way = asyncio.get_running_loop().create_future()
+        used = True
+        try:
+            used = await self._is_used(lease.address, interface, lease.hardware[1:])
+        finally:
+            del self._tries[lease.address]
+            if not under_way.done():
+                under_way.set_result(used)
+        return used
+
+    async def _without(self, question: Question, lease: Lease, before: Lease | None) -> Question:
+        """The question anew, when somebody was found at its address."""
+        if before is not None and before.is_live(question.now) and _is_sibling(before, lease):
+            self._book.put(before)  # another card of this node, which is running
+            return replace(question, reserved=None)
+        if self._book.at(lease.address) == lease:
+            sentence = f"{lease.address} is in use by somebody without a lease: set aside"
+            self._warn(sentence, sentence)
+            await self._note(set_aside(lease, self._clock()))
+        return question
+
+    async def _note(self, lease: Lease | None) -> None:
         """Raises StoreProblem: then the client gets no answer, and asks again."""
-        lease = ruling.lease
         if lease is None:
             return
         before = self._book.at(lease.address)
@@ -109,9 +175,18 @@ class Lessor:
         try:
             await self._keep([lease])
         except StoreProblem:
-            if before is not None:
-                self._book.put(before)
+            if self._book.at(lease.address) == lease:
+                self._book.put(before or replace(lease, ends=self._clock()))
             raise
+
+    def _warn(self, what: str, sentence: str) -> None:
+        now = self._clock()
+        if now - self._told.get(what, -_QUIET_SECONDS) < _QUIET_SECONDS:
+            return
+        if len(self._told) >= _MOST_TOLD:
+            self._told.clear()
+        self._told[what] = now
+        log.warning("%s", sentence)
 
     def _reply(
         self, question: Question, ruling: Ruling, subnet: Subnet, asked: Asked, fleet: Fleet
@@ -131,10 +206,19 @@ class Lessor:
         )
 
 
+def _is_sibling(before: Lease, lease: Lease) -> bool:
+    """A live lease is only tried where another card of the same node has it."""
+    return before.hold is not Hold.DECLINED and before.hardware != lease.hardware
+
+
+def _node(fleet: Fleet, asked: Asked) -> Node | None:
+    mac = asked.request.mac
+    return fleet.by_mac.get(mac) if mac else None
+
+
 def _options(fleet: Fleet, asked: Asked, subnet: Subnet) -> DhcpOptions:
     """The node's own, else its subnet's, option by option."""
-    mac = asked.request.mac
-    node = fleet.by_mac.get(mac) if mac else None
+    node = _node(fleet, asked)
     own, general = node.spec.dhcp if node and node.spec else DhcpOptions(), subnet.options
     return DhcpOptions(
         routers=own.routers or general.routers,
@@ -148,9 +232,7 @@ def _options(fleet: Fleet, asked: Asked, subnet: Subnet) -> DhcpOptions:
 
 
 def _told(fleet: Fleet, asked: Asked, subnet: Subnet, seconds: int | None) -> Told:
-    options = _options(fleet, asked, subnet)
-    mac = asked.request.mac
-    node = fleet.by_mac.get(mac) if mac else None
+    options, node = _options(fleet, asked, subnet), _node(fleet, asked)
     return Told(
         network=subnet.network,
         seconds=seconds,

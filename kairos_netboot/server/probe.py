@@ -27,12 +27,21 @@ _ARP_SECONDS = 0.5
 _ECHO_SECONDS = 1.0
 
 
+_Sender = tuple[bytes, IPv4Address | None]  # its card, where that is known, and its address
+
+
+class _Wait:
+    def __init__(self, client: bytes) -> None:
+        self.client = client
+        self.heard = asyncio.Event()
+
+
 class Probe:
     """Opened while we are root. Without the right for packet sockets nothing is tried."""
 
     def __init__(self, arp: socket.socket | None, icmp: socket.socket | None) -> None:
         self._arp, self._icmp = arp, icmp
-        self._waiting: dict[IPv4Address, asyncio.Event] = {}
+        self._waiting: dict[IPv4Address, _Wait] = {}
 
     @classmethod
     def open(cls) -> Probe:
@@ -62,9 +71,10 @@ class Probe:
             for sock, _ in open_ones:
                 loop.remove_reader(sock)
 
-    async def is_used(self, address: IPv4Address, interface: str) -> bool:
-        """`interface`: where the address is on the network itself; empty behind a relay."""
-        heard = self._waiting.setdefault(address, asyncio.Event())
+    async def is_used(self, address: IPv4Address, interface: str, client: bytes) -> bool:
+        """By another than the client's card, which may have kept it. `interface`: where the
+        address is on the network itself; empty behind a relay."""
+        heard = self._waiting.setdefault(address, _Wait(client)).heard
         try:
             seconds = self._ask(address, interface)
             async with asyncio.timeout(seconds):
@@ -88,16 +98,17 @@ class Probe:
             return _ECHO_SECONDS
         return 0.0
 
-    def _hear(self, sock: socket.socket, read: Callable[[bytes], IPv4Address | None]) -> None:
+    def _hear(self, sock: socket.socket, read: Callable[[bytes], _Sender]) -> None:
         try:
-            sender = read(sock.recv(2048))
+            card, sender = read(sock.recv(2048))
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
             log.debug("an answer to a probe was lost: %s", error)
             return
-        if sender is not None and sender in self._waiting:
-            self._waiting[sender].set()
+        wait = self._waiting.get(sender) if sender is not None else None
+        if wait is not None and card != wait.client:
+            wait.heard.set()
 
 
 def _opened(family: int, kind: int, protocol: int) -> socket.socket | None:
@@ -119,12 +130,12 @@ def _arp_request(card: bytes, address: IPv4Address) -> bytes:
     return _ARP.pack(_ETHERNET, _IPV4, 6, 4, _ARP_REQUEST, card, bytes(4), bytes(6), address.packed)
 
 
-def _arp_sender(packet: bytes) -> IPv4Address | None:
-    """Any ARP packet tells that its sender is there, a probe of its own as well."""
+def _arp_sender(packet: bytes) -> _Sender:
+    """Any ARP packet tells that its sender is there, its question for another as well."""
     if len(packet) < _ARP.size:
-        return None
-    hardware, protocol, *_, sender, _, _ = _ARP.unpack_from(packet)
-    return IPv4Address(sender) if (hardware, protocol) == (_ETHERNET, _IPV4) else None
+        return b"", None
+    hardware, protocol, *_, card, sender, _, _ = _ARP.unpack_from(packet)
+    return card, IPv4Address(sender) if (hardware, protocol) == (_ETHERNET, _IPV4) else None
 
 
 def _echo_request() -> bytes:
@@ -136,9 +147,9 @@ def _checksum(data: bytes) -> int:
     return 0xFFFF - int.from_bytes(data, "big") % 0xFFFF
 
 
-def _echo_sender(packet: bytes) -> IPv4Address | None:
-    """A raw ICMP socket gives the IP header with it."""
+def _echo_sender(packet: bytes) -> _Sender:
+    """A raw ICMP socket gives the IP header with it; nobody's card is known by it."""
     start = (packet[0] & 15) * 4 if packet else 0
     if len(packet) < max(start, 20) + _ECHO.size or packet[start] != _ECHO_REPLY:
-        return None
-    return IPv4Address(packet[12:16])
+        return b"", None
+    return b"", IPv4Address(packet[12:16])

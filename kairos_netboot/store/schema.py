@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     ForeignKey,
@@ -97,5 +98,5 @@ leases = Table(
     Column("hardware", Text, nullable=False),
     Column("client", Text, nullable=False),
     Column("hold", Text, nullable=False),
-    Column("ends", Integer, nullable=False),
+    Column("ends", BigInteger, nullable=False),
 )

@@ -67,7 +67,11 @@ def pytest_runtest_makereport(
 
 def require_lab() -> None:
     """Skip where the lab cannot run, with the reason; under CI=true that is a failure."""
-    reason = why_no_lab()
+    skip_for(why_no_lab())
+
+
+def skip_for(reason: str) -> None:
+    """Skip for a reason, if there is one; under CI=true that is a failure."""
     if not reason:
         return
     if os.environ.get("CI") == "true":

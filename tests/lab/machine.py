@@ -55,7 +55,7 @@ class Machine:
         """
         self.name, self.firmware, self.arch, self.mac = name, firmware, arch, mac
         self.macs = tuple(_nth_mac(mac, position) for position in range(len(cards)))
-        self._secure_boot, self._asks = secure_boot, asks
+        self._secure_boot, self._asks, self._cards = secure_boot, asks, tuple(cards)
         self._lan, self._memory, self._extra = lan, memory, tuple(extra)
         self._process: subprocess.Popen[bytes] | None = None
         self._qmp: Qmp | None = None
@@ -66,7 +66,10 @@ class Machine:
         self._variables = lan.folder / f"{name}.vars"
         self._console = lan.logs / f"{name}.console"
         names = [name, *(f"{name}-{number}" for number in range(2, len(cards) + 1))]
-        self._taps = [lan.add_tap(tap, switch=card) for tap, card in zip(names, cards, strict=True)]
+        self._taps = [
+            lan.add_tap(tap, switch="" if card is qemu.Card.UNUSED else card)
+            for tap, card in zip(names, cards, strict=True)
+        ]
         lan.before_stop(self.power_off)
         self.replace_disk(disk_gib)
         shutil.copy(qemu.variables_for(arch, secure_boot=secure_boot), self._variables)
@@ -194,9 +197,10 @@ class Machine:
         )
 
     def _nics(self) -> Iterator[qemu.Nic]:
-        for number, (mac, tap) in enumerate(zip(self.macs, self._taps, strict=True), start=1):
+        parts = zip(self.macs, self._cards, self._taps, strict=True)
+        for number, (mac, card, tap) in enumerate(parts, start=1):
             kept = f"{self.name}.{self._powered_on}-{number}.pcap"
-            yield qemu.Nic(mac=mac, tap=tap, capture=self._lan.logs / kept)
+            yield qemu.Nic(mac=mac, card=card, tap=tap, capture=self._lan.logs / kept)
 
     def _count_resets(self) -> None:
         """QEMU tells of each reset, whoever asked for it; OVMF has no banner to count."""

@@ -51,6 +51,7 @@ class Card(StrEnum):
     LIVE = "lan"
     FAR = "far"  # behind the relay of faults.py
     DEAD = ""  # it has a link, and there is nobody
+    UNUSED = "unused"  # the same, and the firmware's boot order leaves it out
 
 
 # Both PXE clients are tried for two minutes before HTTP Boot is; these settings leave them out.
@@ -62,6 +63,7 @@ _LEFT_OUT = {Asks.PXE: (), Asks.PXE6: _NO_PXE4, Asks.HTTP: (*_NO_PXE4, *_NO_PXE6
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nic:
     mac: Mac
+    card: Card
     tap: str
     capture: Path
 
@@ -157,7 +159,9 @@ def _network(hardware: Hardware) -> list[str]:
         # vnet_hdr=off: before QEMU 8.0 filter-dump puts virtio's header in front of each frame,
         # and segments of 64 KiB are nothing a wire ever carries.
         wire = f"tap,id=net{number},ifname={nic.tap},script=no,downscript=no,vnet_hdr=off"
-        card = f"virtio-net-pci,netdev=net{number},mac={nic.mac},bootindex={number}"
+        card = f"virtio-net-pci,netdev=net{number},mac={nic.mac}"
+        if nic.card is not Card.UNUSED:
+            card += f",bootindex={number}"
         if hardware.firmware is not Firmware.BIOS:
             card += ",romfile="  # no iPXE: the firmware's own network stack
         dump = f"filter-dump,id=dump{number},netdev=net{number},file={nic.capture},maxlen={_SNAP}"

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv4Network
@@ -37,6 +37,7 @@ PROGRAM = str(Path(sys.executable).parent / "kairos-netboot")
 NETWORK = IPv4Network("192.168.77.0/24")
 FIRST, LAST = IPv4Address("192.168.77.100"), IPv4Address("192.168.77.149")
 MAC = Mac("52:54:00:77:00:01")
+RATE = 100  # exchanges a second, each with an address tried and a lease on the disk
 OPTIONS = DhcpOptions(
     routers=(IPv4Address("192.168.77.1"),),
     dns=(IPv4Address("192.168.77.53"), IPv4Address("192.168.77.54")),
@@ -48,9 +49,12 @@ OPTIONS = DhcpOptions(
 )
 
 
-def serves(*, options: DhcpOptions = OPTIONS, last: IPv4Address = LAST, **site: bool) -> DhcpSite:
+def serves(
+    *more: Subnet, options: DhcpOptions = OPTIONS, last: IPv4Address = LAST, others: bool = False
+) -> DhcpSite:
     subnet = Subnet(network=NETWORK, ranges=((FIRST, last),), options=options)
-    return DhcpSite(mode=DhcpMode.SERVER, subnets=(subnet,), **site)
+    subnets = (subnet, *more)
+    return DhcpSite(mode=DhcpMode.SERVER, subnets=subnets, despite_others=others)
 
 
 class Site77:
@@ -210,9 +214,139 @@ def test_networkd_is_configured_and_keeps_its_address(lan: Lan, site: Site77) ->
     assert client.wait_for_address() == address
 
 
-def wait_until(holds: object, complaint: str, *, seconds: float = 5) -> None:
+def test_a_reservation_comes_before_the_range_with_its_own_options(lan: Lan, site: Site77) -> None:
+    own = DhcpOptions(dns=(IPv4Address("192.168.77.99"),))
+    address = IPv4Address("192.168.77.20")
+    node = NodeSpec(name="alpha", macs=(MAC,), profile="server", address=address, dhcp=own)
+    site.apply(serves(), node)
+    site.serve()
+    client = Client(lan, "client", MAC)
+    client.udhcpc("-O", "hostname")
+    assert client.wait_for_address() == str(address)
+    told = client.told("bound")
+    assert (told["dns"], told["router"], told["hostname"]) == (
+        "192.168.77.99",
+        "192.168.77.1",
+        "alpha",
+    )
+
+
+def test_an_address_that_somebody_uses_is_passed_over(lan: Lan, site: Site77) -> None:
+    lan.add_host("squatter", str(FIRST))
+    site.apply(serves())
+    site.serve()
+    client = Client(lan, "client", MAC)
+    client.udhcpc()
+    assert client.wait_for_address() == str(FIRST + 1)
+    assert site.leases()[str(FIRST)].hold is Hold.DECLINED
+    assert f"{FIRST} is in use by somebody without a lease" in site.said()
+
+
+def test_leases_outlive_kill_9_and_a_full_range_says_so(lan: Lan, site: Site77) -> None:
+    site.apply(serves(last=FIRST))
+    site.serve()
+    first, second = Client(lan, "first", MAC), Client(lan, "second", Mac("52:54:00:77:00:02"))
+    running = first.udhcpc()
+    first.wait_for_address()
+    lan.stop(running)  # holds its lease
+    before = site.leases()
+    site.kill()
+    site.serve()
+    assert site.leases() == before
+    second.udhcpc()
+    sentence = "no address is left in 192.168.77.0/24: widen its `ranges`"
+    wait_until(lambda: sentence in site.said(), "nothing was said of the full range")
+    assert second.address() == ""
+    first.udhcpc()
+    assert first.wait_for_address() == str(FIRST)
+
+
+@pytest.mark.lan(site=SiteServer.DNSMASQ)
+def test_it_does_not_start_beside_another_dhcp_server(lan: Lan, site: Site77) -> None:
+    site.apply(serves())
+    with pytest.raises(LabError, match=rf"another DHCP server, {SITE_ADDRESS}, answers on eth0"):
+        site.serve()
+    site.apply(serves(others=True))
+    site.serve()
+
+
+FAR = Subnet(
+    network=IPv4Network("192.168.78.0/24"),
+    ranges=((IPv4Address("192.168.78.100"), IPv4Address("192.168.78.149")),),
+    options=DhcpOptions(routers=(IPv4Address("192.168.78.1"),), lease_seconds=600),
+)
+RELAYS = {
+    "dhcrelay": ("dhcrelay", "-d", "-4", "-a", "-id", "eth1", "-iu", "eth0", SERVER_ADDRESS),
+    # RFC 3527: by an address that the server reaches, with the client's network in option 82.
+    "link-selection": (
+        *("dhcrelay", "-d", "-4", "-a", "-id", "eth1", "-iu", "eth0", "-U", "eth0"),
+        SERVER_ADDRESS,
+    ),
+    "dnsmasq": (
+        *("dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--port=0"),
+        *("--user=root", f"--dhcp-relay=192.168.78.1,{SERVER_ADDRESS}", "--log-dhcp"),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "relay",
+    [
+        "link-selection",
+        *(pytest.param(name, marks=pytest.mark.nightly) for name in ("dhcrelay", "dnsmasq")),
+    ],
+)
+def test_a_client_behind_a_relay_gets_an_address_of_its_network(
+    lan: Lan, site: Site77, relay: str
+) -> None:
+    """The server has one leg, and a route to that network; renewals come by it."""
+    gateway = lan.add_host("gateway", "192.168.77.3")
+    lan.add_switch("far")
+    peer = ("peer", "name", "eth1", "netns", gateway)
+    run("ip", "-n", lan.switch, "link", "add", "name", "gw", "type", "veth", *peer)
+    run("ip", "-n", lan.switch, "link", "set", "dev", "gw", "master", "far", "up")
+    run("ip", "-n", gateway, "addr", "add", "192.168.78.1/24", "dev", "eth1")
+    run("ip", "-n", gateway, "link", "set", "dev", "eth1", "up")
+    run(*lan.command_in(gateway, ("sysctl", "-qw", "net.ipv4.ip_forward=1")))
+    run("ip", "-n", lan.server, "route", "add", str(FAR.network), "via", "192.168.77.3")
+    site.apply(serves(FAR))
+    site.serve()
+    lan.start(RELAYS[relay], log="relay.log", namespace=gateway)
+    client = Client(lan, "client", MAC, switch="far")
+    running = client.udhcpc("-T", "2")
+    address = client.wait_for_address(seconds=20)
+    assert IPv4Address(address) in FAR.network
+    first = site.leases()[address].ends
+    time.sleep(1)  # times are in whole seconds
+    running.send_signal(signal.SIGUSR1)  # renew, by unicast
+    wait_until(lambda: site.leases()[address].ends > first, "was not renewed")
+
+
+def test_a_steady_load_loses_no_exchange(lan: Lan, site: Site77) -> None:
+    """ISC's perfdhcp, as a relay of a thousand clients that come one after the other."""
+    network = IPv4Network("10.77.0.0/20")
+    pool = Subnet(
+        network=network,
+        ranges=((network[16], network[-2]),),
+        options=DhcpOptions(routers=(network[1],), lease_seconds=3600),
+    )
+    site.apply(DhcpSite(mode=DhcpMode.SERVER, subnets=(pool,)))
+    run("ip", "-n", lan.server, "addr", "add", f"{network[2]}/20", "dev", "eth0")
+    site.serve()
+    load = Client(lan, "load", MAC)
+    load.run("ip", "addr", "add", f"{network[3]}/20", "dev", "eth0")
+    options = ("-4", "-l", "eth0", "-r", str(RATE), "-R", "1000", "-p", "6", "-W", "3000000")
+    said = load.run("perfdhcp", *options, str(network[2]))
+    sent = [int(number) for number in re.findall(r"sent packets: (\d+)", said)]
+    received = [int(number) for number in re.findall(r"received packets: (\d+)", said)]
+    assert sent == received, said
+    assert re.findall(r"(?:non unique addresses|rejected leases): (\d+)", said) == ["0"] * 4
+    assert min(sent) > RATE * 4
+    assert len(site.leases()) == max(sent)
+
+
+def wait_until(holds: Callable[[], bool], complaint: str, *, seconds: float = 5) -> None:
     deadline = time.monotonic() + seconds
-    assert callable(holds)
     while not holds():
         assert time.monotonic() < deadline, complaint
         time.sleep(0.05)

@@ -1,5 +1,5 @@
-"""Secure Boot by PXE beside a DHCP server that nobody may touch: its signed GRUB asks nobody but the
-server of its lease, so that we lend it one."""
+"""Secure Boot by PXE beside a DHCP server that nobody may touch: the signed GRUB asks nobody but
+the server of its lease, so that we lend it one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from kairos_netboot.boot.lifecycle import State
 from kairos_netboot.values import Arch, Firmware
-from tests.lab.conftest import MachineFactory
+from tests.lab.conftest import MachineFactory, skip_for
 from tests.lab.image_small.build import build
 from tests.lab.image_small.parts import why_not
 from tests.lab.lan import SERVER_ADDRESS, Lan
@@ -23,8 +23,7 @@ LOCKED = "Kernel is locked down from EFI Secure Boot"
 
 @pytest.fixture
 def rack(lan: Lan) -> Rack:
-    if reason := why_not(Arch.AMD64):
-        pytest.skip(reason)
+    skip_for(why_not(Arch.AMD64))
     return Rack(lan, f"dir:{build(Arch.AMD64)}", Arch.AMD64)
 
 
@@ -33,10 +32,10 @@ def rack(lan: Lan) -> Rack:
     [
         pytest.param("", "", marks=pytest.mark.lan(site=SiteServer.DNSMASQ), id="dnsmasq"),
         pytest.param(
-            "",
-            "",
+            "    address: 192.168.77.50\n",
+            "192.168.77.50",
             marks=[pytest.mark.lan(site=SiteServer.KEA), pytest.mark.nightly],
-            id="kea",
+            id="reserved-beside-kea",
         ),
         pytest.param(
             "    address: 192.168.77.50\n",

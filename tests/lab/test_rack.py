@@ -97,7 +97,7 @@ def test_a_rack_installs_itself_and_boots_its_disks_ever_after(
         assert count(rack, name, Kind.READY) == 1
 
 
-@pytest.mark.parametrize("firmware", Firmware)
+@pytest.mark.parametrize("firmware", [Firmware.BIOS, Firmware.UEFI])
 def test_an_unknown_machine_is_recorded_and_gets_no_packet_from_us(
     lan: Lan, rack: Rack, machine: MachineFactory, firmware: Firmware
 ) -> None:
@@ -113,7 +113,9 @@ def test_an_unknown_machine_is_recorded_and_gets_no_packet_from_us(
     assert stranger.mac in rack.cli("nodes", "list")
 
 
-@pytest.mark.parametrize("firmware", Firmware)
+@pytest.mark.parametrize(
+    "firmware", [Firmware.BIOS, pytest.param(Firmware.UEFI, marks=pytest.mark.nightly)]
+)
 def test_an_install_outlives_the_server_and_a_reinstall_installs_again(
     rack: Rack, machine: MachineFactory, firmware: Firmware
 ) -> None:

@@ -18,7 +18,7 @@ def upgrade() -> None:
         sa.Column("hardware", sa.Text, nullable=False),
         sa.Column("client", sa.Text, nullable=False),
         sa.Column("hold", sa.Text, nullable=False),
-        sa.Column("ends", sa.Integer, nullable=False),
+        sa.Column("ends", sa.BigInteger, nullable=False),
     )
 
 
