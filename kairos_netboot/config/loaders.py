@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from .resources import shipped
+
+# Boot loaders have a few megabytes; a folder may hold an ISO as well.
+_LARGEST = 32 << 20
+_ENDINGS = (".efi", ".kpxe", ".kkpxe", ".pxe", ".lkrn", ".0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,34 +23,73 @@ class Loader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaders:
+    """`missing`: a name → how to get it, in a sentence's words."""
+
     found: Mapping[str, Loader]
     missing: Mapping[str, str]
 
 
-_CATALOGUE = {
-    "undionly.kpxe": ("ipxe", ("/usr/lib/ipxe/undionly.kpxe",)),
-    "snponly.efi": ("ipxe", ("/usr/lib/ipxe/snponly.efi",)),
-    "ipxe.efi": ("ipxe", ("/usr/lib/ipxe/ipxe.efi",)),
-    "shimx64.efi": ("shim-signed", ("/usr/lib/shim/shimx64.efi.signed",)),
-    "grubx64.efi": (
-        "grub-efi-amd64-signed",
-        ("/usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed",),
-    ),
-}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A boot loader of the catalogue. `arch` is empty for BIOS, `package` where no package of the
+    system has it; `file` is what it is called there."""
+
+    name: str
+    package: str
+    arch: str
+    file: str
+    paths: tuple[str, ...]
+    system: tuple[Path, ...]
+
+
+def catalogue() -> dict[str, Known]:
+    data = tomllib.loads((shipped("ipxe") / "loaders.toml").read_text())
+    return {
+        name: Known(
+            name=name,
+            package=entry.get("package", ""),
+            arch=entry.get("arch", ""),
+            file=entry.get("file", name),
+            paths=tuple(entry.get("paths", ())),
+            system=tuple(map(Path, data["system"].get(entry.get("package", ""), ()))),
+        )
+        for name, entry in data["loaders"].items()
+    }
 
 
 def find_loaders(folders: tuple[Path, ...], state: Path) -> Loaders:
-    found, missing = {}, {}
-    places = [*folders, state / "loaders"]
-    names = set(_CATALOGUE) | {
-        p.name for d in places if d.is_dir() for p in d.iterdir() if p.is_file()
-    }
-    for name in names:
-        package, system = _CATALOGUE.get(name, ("", ()))
-        paths = [*(place / name for place in places), *map(Path, system)]
-        path = next((p for p in paths if p.is_file()), None)
-        if path:
+    """In the operator's folders, in the state, where packages put them; the first place wins."""
+    own = (*folders, state / "loaders")
+    found: dict[str, Loader] = {}
+    for name, path in _candidates(own):
+        if name not in found and _is_fit(path):
             found[name] = Loader(name=name, path=path, data=path.read_bytes())
-        else:
-            missing[name] = f"install the package '{package}'"
+    missing = {name: _how(known) for name, known in catalogue().items() if name not in found}
     return Loaders(found=found, missing=missing)
+
+
+def _candidates(own: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
+    """Every name with every place it may be in, the best place first."""
+    known = catalogue()
+    for folder in own:
+        for name, entry in known.items():
+            yield from ((name, folder / path) for path in (name, entry.file, *entry.paths))
+        yield from ((p.name, p) for p in _files(folder) if p.name not in known)
+    for name, entry in known.items():
+        yield from ((name, place / entry.file) for place in entry.system)
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.suffix in _ENDINGS)
+
+
+def _is_fit(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size <= _LARGEST
+
+
+def _how(known: Known) -> str:
+    if known.package:
+        return f"install the package '{known.package}', or put {known.name} into a folder of yours"
+    return f"put an iPXE for {known.arch} called {known.name} into a folder of yours (--loaders)"

@@ -1,14 +1,11 @@
-"""The files that come with the program: recipes, boot templates, the list of boot loaders."""
+"""The files that come with the program: recipes and boot templates."""
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterable
 from pathlib import Path
 
 from ..boot.script import Scripts
 from ..dhcp.recipe import Recipes, parse_recipes
-from ..errors import CannotServe
 
 _PACKAGE = Path(__file__).parent.parent
 
@@ -26,24 +23,3 @@ def load_recipes() -> Recipes:
 def load_scripts(family: str = "kairos") -> Scripts:
     folder = shipped("boot-templates") / family
     return Scripts({path.name: path.read_text() for path in sorted(folder.glob("*.j2"))})
-
-
-def load_loaders(names: Iterable[str], folders: tuple[Path, ...]) -> dict[str, bytes]:
-    """Find each boot loader in the operator's folders, then where packages put it.
-
-    Raises CannotServe naming the file, the places looked at, and the package it comes in.
-    """
-    data = tomllib.loads((shipped("ipxe") / "loaders.toml").read_text())
-    places = [*folders, *map(Path, data["search"])]
-    return {name: _load(name, places, data["package"]) for name in sorted(names)}
-
-
-def _load(name: str, places: list[Path], package: str) -> bytes:
-    for place in places:
-        path = place / name
-        if path.is_file():
-            return path.read_bytes()
-    raise CannotServe(
-        f"boot loader {name} is in none of {', '.join(map(str, places))}: install the package "
-        f"'{package}' or name its folder with --loaders"
-    )

@@ -24,7 +24,7 @@ from .wire import Wire
 log = logging.getLogger(__name__)
 
 # Answers under way at once: each may wait a second for an address to be tried.
-_AT_ONCE = 512
+_AT_ONCE = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

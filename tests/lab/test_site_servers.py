@@ -1,5 +1,5 @@
-"""Beside ISC Kea, as beside dnsmasq everywhere else: machines boot from us, and their leases are the
-site's."""
+"""Beside ISC Kea, as beside dnsmasq everywhere else: machines boot from us, and their leases are
+the site's."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from kairos_netboot.boot.respond import (
 from kairos_netboot.boot.site import ExitMethod, Medium, MediumKind
 from kairos_netboot.config.resources import load_recipes
 from kairos_netboot.dhcp.answer import Service
-from kairos_netboot.dhcp.client import recognise
+from kairos_netboot.dhcp.client import Client, recognise
 from kairos_netboot.dhcp.packet import MessageType, Op, Packet
 from kairos_netboot.values import IMAGE_ARCHES, Arch, Firmware, Stage
 from tests.unit.boot.sample import IMAGE, MAC, PROFILE, SPEC, STRANGER, blob, fleet, node
@@ -67,6 +67,11 @@ def asked(
         server=IPv4Address("192.0.2.2"),
         http_port=8080,
     )
+
+
+def client_of(question: Asked) -> Client:
+    assert question.client is not None
+    return question.client
 
 
 def answer(question: Asked, machines: Fleet) -> Response:
@@ -267,16 +272,16 @@ def test_every_script_url_that_dhcp_hands_out_fits_the_header() -> None:
 
 
 def test_what_a_request_tells_is_kept_as_facts() -> None:
-    client = asked(vendor=b"PXEClient:Arch:00007:UNDI:003001").client
+    client = client_of(asked(vendor=b"PXEClient:Arch:00007:UNDI:003001"))
     assert facts_of(client) == {
         "firmware": "uefi",
         "arch": "amd64",
         "architecture-type": "7",
         "vendor-class": "PXEClient:Arch:00007:UNDI:003001",
     }
-    assert "vendor-class" not in facts_of(asked(ipxe=True).client)
+    assert "vendor-class" not in facts_of(client_of(asked(ipxe=True)))
 
 
 def test_a_client_is_described_for_people() -> None:
-    assert describe_client(asked(BIOS, ipxe=True).client) == "BIOS iPXE (amd64)"
-    assert describe_client(asked(b"\0\6").client) == "UEFI firmware (386)"
+    assert describe_client(client_of(asked(BIOS, ipxe=True))) == "BIOS iPXE (amd64)"
+    assert describe_client(client_of(asked(b"\0\6"))) == "UEFI firmware (386)"

@@ -99,7 +99,7 @@ def test_requests_at_the_same_time_are_one_boot(play: Callable[[Story], None]) -
 
 
 def test_ipxe_asks_once_so_that_each_script_is_a_boot(play: Callable[[Story], None]) -> None:
-    async def story(boots: Boots, index: Index, _: list[float]) -> None:
+    async def story(boots: Boots, index: Index, now: list[float]) -> None:
         for _ in range(MAX_BOOTS):
             await boots.start(MAC, URLS, Stage.IPXE)
         assert boots_of(index) == MAX_BOOTS
