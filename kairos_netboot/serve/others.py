@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 
 from ..boot.network import DhcpSite
 from ..errors import CannotServe
@@ -11,8 +12,9 @@ from ..server.addresses import Addresses
 from ..server.rivals import Rival, find_rivals
 
 
-def refuse_rivals(only: frozenset[str], dhcp: DhcpSite) -> None:
-    """Raises CannotServe that names the server that answers where we are to be the one."""
+def refuse_rivals(only: frozenset[str], dhcp: DhcpSite, say: Callable[[str], None]) -> None:
+    """Raises CannotServe that names the server that answers where we are to be the one. Without
+    the right for packet sockets nobody can be asked, which is said."""
     addresses = Addresses()
     names = [
         name
@@ -21,7 +23,12 @@ def refuse_rivals(only: frozenset[str], dhcp: DhcpSite) -> None:
         and any(dhcp.subnet_of(own.ip) for own in addresses.of(index))
         and name != "lo"
     ]
-    for name, rival in asyncio.run(_rivals(names)):
+    try:
+        found = asyncio.run(_rivals(names))
+    except CannotServe as error:
+        say(f"note: {error}; make sure by yourself that there is none")
+        return
+    for name, rival in found:
         raise CannotServe(
             f"another DHCP server, {rival.address}, answers on {name}: it offers {rival.offer}; "
             "stop it, or serve beside it with `dhcp: {mode: proxy}`, or have both with "

@@ -36,7 +36,7 @@ def run(settings: ServeSettings, state: Path, say: Say) -> None:
     fleet = _known(state, settings.user)
     shipped = _load_shipped(settings, state, fleet, say)
     if settings.dhcp and fleet.dhcp.mode is DhcpMode.SERVER and not fleet.dhcp.despite_others:
-        refuse_rivals(settings.interfaces, fleet.dhcp)
+        refuse_rivals(settings.interfaces, fleet.dhcp, say)
     with bound(settings, fleet.dhcp, say) as sockets:
         store = Store(state, settings.user)
         try:

@@ -103,11 +103,11 @@ class _Server:
         if response is None:
             return
         if response.reply is not None:
-            self._send(response.reply, datagram)
+            self._send(response.reply, asked, datagram)
         self.heard(asked, response)
 
-    def _send(self, reply: Reply, datagram: Datagram) -> None:
-        data = packet.encode(reply.packet)
+    def _send(self, reply: Reply, asked: Asked, datagram: Datagram) -> None:
+        data = packet.encode(reply.packet, room=packet.room_for(asked.request))
         self.wire.send(data, reply.destination, via=datagram, hardware=reply.hardware)
 
 

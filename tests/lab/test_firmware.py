@@ -95,6 +95,7 @@ def has(lines: list[str], *words: str) -> bool:
 # UEFI on amd64
 
 
+@pytest.mark.nightly
 def test_uefi_pxe_goes_through_our_own_grub(bench: Bench) -> None:
     rack = bench.rack(Arch.AMD64)
     one = bench.machine("alpha", firmware=Firmware.UEFI)
@@ -184,6 +185,7 @@ def test_arm64_pxe_installs_and_boots_its_disk(bench: Bench) -> None:
     assert has(installs(rack, one), "UEFI firmware (arm64)", "sent to grub-aa64.efi")
 
 
+@pytest.mark.nightly
 def test_arm64_http_boot_installs_and_never_asks_tftp(bench: Bench) -> None:
     rack = bench.rack(Arch.ARM64)
     one = bench.machine(

@@ -69,6 +69,7 @@ def test_pxe_over_ipv6_takes_its_address_from_the_site_and_its_boot_file_from_us
     assert asked_nothing_over_ipv4(one)
 
 
+@pytest.mark.nightly
 @pytest.mark.lan(site=SiteServer.NONE, ipv6=True, server_ipv6=True)
 def test_where_routers_advertise_and_nobody_gives_addresses_pxe_over_ipv6_is_lent_its_own(
     rack: Rack, machine: MachineFactory
@@ -80,6 +81,7 @@ def test_where_routers_advertise_and_nobody_gives_addresses_pxe_over_ipv6_is_len
     assert not any("port 4011" in text for text in told)
 
 
+@pytest.mark.nightly
 @pytest.mark.lan(site=SiteServer.NONE, ipv6=True, server_ipv6=True)
 def test_http_boot_over_ipv6_loads_everything_by_http(rack: Rack, machine: MachineFactory) -> None:
     one = machine("gamma", firmware=Firmware.UEFI, asks=Asks.HTTP)

@@ -199,10 +199,10 @@ def test_more_than_can_be_under_way_is_dropped(caplog: pytest.LogCaptureFixture)
         await asyncio.sleep(0.01)
         return _reply(asked)
 
-    storm = (_datagram(replace(DISCOVER, xid=number)) for number in range(513))
+    storm = (_datagram(replace(DISCOVER, xid=number)) for number in range(2049))
     wire, _ = _served(*storm, answer=slow)
-    assert len(wire.sent) == 512
-    assert "512 DHCP answers are under way" in caplog.text
+    assert len(wire.sent) == 2048
+    assert "2048 DHCP answers are under way" in caplog.text
 
 
 @pytest.mark.parametrize(
