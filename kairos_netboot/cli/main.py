@@ -10,7 +10,7 @@ import typer
 
 from .. import __version__
 from ..errors import NetbootError
-from . import bundle, doctor, explain, images, nodes, serve, site
+from . import bundle, doctor, explain, images, ipxe, nodes, serve, site
 from .app import common
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.add_typer(images.app, name="images")
 app.add_typer(nodes.app, name="nodes")
 app.add_typer(bundle.app, name="bundle")
+app.add_typer(ipxe.app, name="ipxe")
 app.command("apply")(site.apply)
 app.command("serve")(serve.serve)
 app.command("explain")(explain.explain)

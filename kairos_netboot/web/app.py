@@ -45,12 +45,17 @@ def make_app(
 async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
+    except web.HTTPNotFound:
+        return web.Response(status=404, text=f"{_comment(request)}there is nothing here\n")
     except NetbootError as error:
         level = logging.WARNING if error.http_status >= 500 else logging.INFO
         log.log(level, "%s %s: %s", request.method, _public(request.path), error)
-        # GRUB reads the body of any answer as its configuration: there, a comment.
-        comment = "# " if request.path.endswith(".cfg") else ""
-        return web.Response(status=error.http_status, text=f"{comment}{error}\n")
+        return web.Response(status=error.http_status, text=f"{_comment(request)}{error}\n")
+
+
+def _comment(request: web.Request) -> str:
+    """GRUB reads the body of any answer as its configuration: there, errors are comments."""
+    return "# " if request.path.endswith(".cfg") else ""
 
 
 def _public(path: str) -> str:
