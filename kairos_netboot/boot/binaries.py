@@ -46,7 +46,7 @@ def describe(data: bytes) -> Binary:
     """Raises InvalidValue for what is neither an EFI program nor one for BIOS PXE."""
     if data[:2] == b"MZ" and (pe := _pe_start(data)) is not None:
         return _efi(data, pe)
-    if len(data) >= 512 and data[:1] in (b"\xea", b"\xeb", b"\xe9", b"\xfa", b"\x31"):
+    if len(data) >= 512 and data[:1] in (b"\xea", b"\xeb", b"\xe9", b"\xfa"):
         # A network boot program is code from its first byte on: a jump, mostly.
         program = "iPXE" if b"iPXE" in data or b"PXENV" in data else ""
         return Binary(kind="BIOS", arch=None, program=program, version=_ipxe_version(data))

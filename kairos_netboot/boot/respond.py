@@ -21,7 +21,8 @@ from .urls import Urls
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """One request as it came in. `client` is None for an ordinary DHCP client; `server` is our
-    own address on the network it came from, `interface` that network's name here."""
+    own address on the network it came from, or the one we advertise; `interface` that network's
+    name here; `broadcast_on` our address there where it was a broadcast."""
 
     request: Packet
     client: Client | None
@@ -30,6 +31,7 @@ class Asked:
     server: IPv4Address
     http_port: int
     interface: str = ""
+    broadcast_on: IPv4Address | None = None
 
     @property
     def urls(self) -> Urls:

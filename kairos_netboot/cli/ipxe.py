@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..boot.binaries import Binary, describe, troubles
-from ..boot.chains import COMPANIONS, ROWS, chain_for
+from ..boot.chains import COMPANIONS, ROWS, Chain, Row, chain_for
 from ..boot.fleet import Fleet
 from ..config.installed import changed_since, checked, install, name_in
 from ..config.medium import make_medium
@@ -17,7 +17,7 @@ from ..config.shelf import Shelf, look_on_shelf
 from ..errors import InvalidValue, UnknownName
 from ..images.picked import pick
 from ..store.store import Store
-from ..values import IMAGE_ARCHES, Arch, Digest
+from ..values import IMAGE_ARCHES, Arch, Digest, Stage
 from .app import Common, columns, opened, say
 from .progress import progress
 
@@ -79,19 +79,38 @@ def _what(binary: Binary) -> str:
 
 
 def _rows(shelf: Shelf, fleet: Fleet) -> Iterator[tuple[bool, str]]:
-    """(whether machines of this site go without, the line) for each kind of firmware."""
-    asked = {(node.firmware, node.arch) for node in fleet.nodes if node.spec}
+    """(whether machines of this site go without, the line) for each kind of firmware, and for each
+    node that goes another way."""
     for row in ROWS:
-        chain = chain_for(row, fleet.boot)
-        lacking = [
-            f for f in (chain.first, *COMPANIONS.get(chain.first, ())) if f not in shelf.names
-        ]
-        if not lacking:
-            yield False, f"{row.name}: {chain.first}{_remarks(shelf, chain.first)}"
+        chain, nodes = chain_for(row, fleet.boot), _asking(row, fleet)
+        is_used = any(other == chain for other in nodes.values())
+        yield _row(shelf, chain, row.name, is_used=is_used)
+        for name, other in nodes.items():
+            if other != chain:
+                yield _row(shelf, other, f"{row.name} of {name}", is_used=True)
+
+
+def _asking(row: Row, fleet: Fleet) -> dict[str, Chain]:
+    """The way of each node that has asked with this kind of firmware, by its name."""
+    found = {}
+    for node in fleet.nodes:
+        by_http = node.facts.get("vendor-class", "").startswith("HTTPClient")
+        if node.spec is None or by_http is not (row.stage is Stage.HTTP):
             continue
-        way_out = shelf.missing.get(lacking[0], "put it into a folder that is given with --loaders")
-        is_used = (row.firmware, row.arch) in asked
-        yield is_used, f"{row.name}: not served, {lacking[0]} is missing: {way_out}"
+        if (node.firmware, node.arch) == (row.firmware, row.arch):
+            profile = fleet.profiles.get(node.spec.profile)
+            tables = (node.spec.boot, profile.boot if profile else {}, fleet.boot)
+            found[node.name] = chain_for(row, *tables)
+    return found
+
+
+def _row(shelf: Shelf, chain: Chain, whose: str, *, is_used: bool) -> tuple[bool, str]:
+    files = (chain.first, *COMPANIONS.get(chain.first, ()))
+    lacking = next((file for file in files if file not in shelf.names), "")
+    if not lacking:
+        return False, f"{whose}: {chain.first}{_remarks(shelf, chain.first)}"
+    way_out = shelf.missing.get(lacking, "put it into a folder that is given with --loaders")
+    return is_used, f"{whose}: not served, {lacking} is missing: {way_out}"
 
 
 def _remarks(shelf: Shelf, name: str) -> str:

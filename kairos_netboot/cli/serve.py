@@ -13,7 +13,7 @@ from ..serve.run import run
 from .app import Common, set_up_logging
 
 
-def _address(text: str) -> IPv4Address:
+def ipv4_address(text: str) -> IPv4Address:
     try:
         return IPv4Address(text)
     except AddressValueError as error:
@@ -39,7 +39,7 @@ def serve(
     advertise: Annotated[
         IPv4Address | None,
         typer.Option(
-            parser=_address,
+            parser=ipv4_address,
             metavar="ADDRESS",
             envvar=_env("ADVERTISE"),
             help="Our address as machines reach it, where it is not the interface's own.",

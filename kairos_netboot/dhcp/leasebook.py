@@ -113,7 +113,9 @@ class Book:
 
 
 def hardware_of(request: Packet) -> bytes:
-    return bytes([request.hardware_type]) + request.hardware_address
+    """Cards whose address is too long for its field leave it empty (RFC 4390: InfiniBand) and have
+    an identifier in its stead: they are not all one card."""
+    return bytes([request.hardware_type]) + (request.hardware_address or client_of(request))
 
 
 def client_of(request: Packet) -> bytes:

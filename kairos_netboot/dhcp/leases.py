@@ -68,8 +68,13 @@ class Question:
             return True
         if lease.address == self.reserved and lease.hardware in self.cards:
             return True
+        return self.is_named(lease) and not lease.is_live(self.now)
+
+    def is_named(self, lease: Lease) -> bool:
+        """Whether it has this client's identifier. Enough for one that uses the address: a bond
+        goes on by another card."""
         client = client_of(self.request)
-        return bool(client) and lease.client == client and not lease.is_live(self.now)
+        return lease.hold is not Hold.DECLINED and bool(client) and lease.client == client
 
     def lease(self, address: IPv4Address, hold: Hold) -> Lease:
         seconds = OFFER_SECONDS if hold is Hold.OFFERED else self.pool.seconds
@@ -152,7 +157,7 @@ def _request(question: Question, book: Book) -> Ruling:
     request = question.request
     chosen, wanted = request.options.get(Option.SERVER_IDENTIFIER), requested(request)
     if chosen is not None and chosen != question.server.packed:
-        return Ruling(reason=f"took another server's offer ({_text(chosen)})")
+        return _passed_over(question, book, _text(chosen))
     if chosen is not None:
         return _grant(question, book, wanted or request.client_address)
     if wanted is not None and not int(request.client_address):
@@ -160,6 +165,19 @@ def _request(question: Question, book: Book) -> Ruling:
     if int(request.client_address):
         return _renew(question, book, request.client_address)
     return Ruling(reason="a REQUEST that names no address")
+
+
+def _passed_over(question: Question, book: Book, chosen: str) -> Ruling:
+    """RFC 2131 (3.1, step 4): what we offered is declined, and others may have it at once."""
+    reason = f"took another server's offer ({chosen})"
+    ours = book.of(
+        question.request,
+        question.now,
+        lambda lease: lease.hold is Hold.OFFERED and question.is_own(lease),
+    )
+    if ours is None or not ours.is_live(question.now):
+        return Ruling(reason=reason)
+    return Ruling(reason=reason, lease=replace(ours, ends=question.now))
 
 
 def _grant(question: Question, book: Book, address: IPv4Address) -> Ruling:
@@ -197,12 +215,15 @@ def _restarted(question: Question, book: Book, wanted: IPv4Address) -> Ruling:
 def _renew(question: Question, book: Book, address: IPv4Address) -> Ruling:
     """RENEWING and REBINDING."""
     held, kept = book.at(address), question.reserved
-    if held is not None and held.is_live(question.now) and not question.is_own(held):
+    has = held is not None and (question.is_own(held) or question.is_named(held))
+    if held is not None and held.is_live(question.now) and not has:
         return _refuse(f"{address} is another machine's")
     if kept is not None and kept != address and _is_free(question, book, kept):
         return _refuse(f"{kept} is kept for it, and not {address}")
-    if address == kept or (held is not None and question.is_own(held)):
-        return _grant(question, book, address)
+    if (has or address == kept) and question.allows(address):
+        return _bind(question, address)
+    if has:
+        return _refuse(f"{address} is not to be had")
     return Ruling(reason=f"renews {address}, and nothing is known of it")
 
 
@@ -212,6 +233,9 @@ def _refuse(reason: str) -> Ruling:
 
 def _decline(question: Question, book: Book) -> Ruling:
     address = requested(question.request)
+    chosen = question.request.options.get(Option.SERVER_IDENTIFIER)
+    if chosen is not None and chosen != question.server.packed:
+        return Ruling(reason=f"declines what another server gave it ({_text(chosen)})")
     held = book.at(address) if address else None
     if held is None or not question.is_own(held):
         return Ruling(reason="declines an address that it was not given")

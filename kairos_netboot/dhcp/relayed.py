@@ -34,12 +34,17 @@ _SERVER_OVERRIDE = 11  # RFC 5107
 SUBNET_SELECTION = 118  # RFC 3011
 
 
-def link_of(request: Packet, server: IPv4Address) -> IPv4Address:
+def link_of(
+    request: Packet, server: IPv4Address, broadcast_on: IPv4Address | None = None
+) -> IPv4Address:
     """An address of the network that the client is in: the relay's word for it, the relay's own,
-    the one it has, ours."""
+    ours of the network that it was broadcast on, the one the client has, ours.
+
+    A broadcast says more than the client's address: it may have been moved since.
+    """
     told = address_in(relay_suboptions(request).get(_LINK_SELECTION, b""))
     selected = address_in(request.options.get(SUBNET_SELECTION, b""))
-    for address in (told, selected, request.relay, request.client_address):
+    for address in (told, selected, request.relay, broadcast_on, request.client_address):
         if address is not None and int(address):
             return address
     return server

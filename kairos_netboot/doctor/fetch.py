@@ -1,16 +1,43 @@
-"""Asks the running server for files as a machine would, with another's TFTP and HTTP clients."""
+"""Asks the running server for files as a machine would, with another's TFTP and HTTP clients.
+
+The other's TFTP has no IPv6; there, whether our server answers is asked by our own."""
 
 from __future__ import annotations
 
 import io
 import logging
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
+from ..errors import MalformedPacket
+from ..tftp.packet import ErrorCode, ErrorPacket, ReadRequest, decode, encode
 from .findings import Finding, broken, fine
 
-_SECONDS = 5
+_SECONDS = 4
+
+
+NO_SUCH_FILE = "no-such-file"
+
+
+def check_tftp_answers(address: str, port: int) -> Iterator[Finding]:
+    """Whether there is an answer at all: where no file is known that should come."""
+    where, family = f"TFTP on {address} port {port}", socket.AF_INET
+    if ":" in address:
+        where, family = f"TFTP on [{address}] port {port}", socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(_SECONDS)
+        try:
+            sock.sendto(encode(ReadRequest(name=NO_SUCH_FILE)), (address, port))
+            answer = decode(sock.recv(4096))
+        except (OSError, MalformedPacket) as error:
+            yield broken("tftp", f"{where} does not answer: {error}", _WAY_OUT.format("UDP", port))
+            return
+    if isinstance(answer, ErrorPacket) and answer.code == ErrorCode.FILE_NOT_FOUND:
+        yield fine("tftp", f"{where} answers")
+    else:
+        yield broken("tftp", f"{where} answers oddly: {answer}", "another program answers there")
 
 
 def check_tftp(address: str, port: int, name: str, expected: bytes) -> Iterator[Finding]:
@@ -38,7 +65,7 @@ def _tftp(address: str, port: int, name: str) -> bytes:
     body = io.BytesIO()
     kept, body.close = body.close, lambda: None  # type: ignore[method-assign]  # tftpy closes it
     client = tftpy.TftpClient(address, port, options={"blksize": 1428})
-    client.download(name, body, timeout=_SECONDS)
+    client.download(name, body, timeout=_SECONDS, retries=1)
     data = body.getvalue()
     kept()
     return data

@@ -30,23 +30,26 @@ def check_loaders(
     for file, who in wanted.items():
         if file in loaders:
             yield fine("loaders", f"{file} is here, for {_some(who)}")
+            continue
+        remedy = missing.get(file, f"put {file} into a folder and `serve --loaders` it")
+        named = [node for node in who if node.spec is not None]
+        if named:
+            text = f"{file} is not here: {_some(named)} will get no answer"
+            yield broken("loaders", text, remedy)
         else:
-            yield broken(
-                "loaders",
-                f"{file} is not here: {_some(who)} will get no answer",
-                missing.get(file, f"put {file} into a folder and `serve --loaders` it"),
-            )
+            text = f"{file} is not here: {_some(who)} would get no answer once named"
+            yield doubtful("loaders", text, remedy)
     if not wanted:
         yield fine("loaders", "no machine that needs one has asked yet")
 
 
-def _wanted(fleet: Fleet) -> dict[str, list[str]]:
+def _wanted(fleet: Fleet) -> dict[str, list[Node]]:
     """Each file that firmware which has asked is sent to, and whose firmware it is."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[Node]] = {}
     for node in fleet.nodes:
         for chain in _chains(fleet, node):
             for file in (chain.first, *COMPANIONS.get(chain.first, ())):
-                found.setdefault(file, []).append(node.name)
+                found.setdefault(file, []).append(node)
     return found
 
 
@@ -66,9 +69,10 @@ def _rows(node: Node) -> Iterator[Row]:
         yield row
 
 
-def _some(names: list[str]) -> str:
-    shown = ", ".join(sorted(set(names))[:3])
-    return f"{shown} and {len(set(names)) - 3} more" if len(set(names)) > 3 else shown
+def _some(nodes: list[Node]) -> str:
+    names = sorted({node.name for node in nodes})
+    shown = ", ".join(names[:3])
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
 
 
 def check_unknown(fleet: Fleet) -> Iterator[Finding]:
@@ -80,7 +84,7 @@ def check_unknown(fleet: Fleet) -> Iterator[Finding]:
                 f"{node.name} asks in a way that is not known here, and is not answered: {said}",
                 "tell us what machine it is, with this line",
             )
-    strangers = [n.name for n in fleet.nodes if n.spec is None and n.state is State.DISCOVERED]
+    strangers = [n for n in fleet.nodes if n.spec is None and n.state is State.DISCOVERED]
     if strangers:
         yield fine("machines", f"asked, and nobody named them: {_some(strangers)}")
 

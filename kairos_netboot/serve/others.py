@@ -37,10 +37,17 @@ def refuse_rivals(only: frozenset[str], dhcp: DhcpSite, say: Callable[[str], Non
 
 
 async def _rivals(names: list[str]) -> list[tuple[str, Rival]]:
-    found = await asyncio.gather(*(find_rivals(name) for name in names))
+    found = await asyncio.gather(*(_on(name) for name in names))
     return [
         (name, rival)
         for name, rivals in zip(names, found, strict=True)
         for rival in rivals
         if rival.offers_address
     ]
+
+
+async def _on(name: str) -> tuple[Rival, ...]:
+    try:
+        return await find_rivals(name)
+    except OSError:  # it is down, or has gone: nobody answers there
+        return ()

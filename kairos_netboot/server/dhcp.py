@@ -18,6 +18,7 @@ from ..dhcp.packet import Op, Packet
 from ..errors import NetbootError
 from . import udp
 from .addresses import Addresses
+from .quiet import Quiet
 from .udp import Datagram
 from .wire import Wire
 
@@ -52,11 +53,12 @@ async def serve_dhcp(
 ) -> None:
     """Answer until cancelled; `heard` is told of every request and what came of it. The caller
     closes the wire."""
-    server = _Server(wire=wire, answer=answer, heard=heard)
+    quiet = Quiet(log)
+    server = _Server(wire=wire, answer=answer, heard=heard, quiet=quiet)
     async with asyncio.TaskGroup() as answers:
         async for datagram in wire.arrivals():
             try:
-                found = _asked(service, settings, fleet(), datagram)
+                found = _asked(service, settings, fleet(), datagram, quiet)
             except NetbootError as error:
                 log.debug("datagram from %s ignored: %s", datagram.source[0], error)
                 continue
@@ -71,6 +73,7 @@ class _Server:
     wire: Wire
     answer: Answer
     heard: Heard
+    quiet: Quiet
     under_way: set[tuple[object, ...]] = field(default_factory=set)
 
     def begins(self, asked: Asked) -> bool:
@@ -79,7 +82,8 @@ class _Server:
         if _key(asked) in self.under_way:
             return False
         if len(self.under_way) >= _AT_ONCE:
-            log.warning("%d DHCP answers are under way: one more is dropped", _AT_ONCE)
+            sentence = f"{_AT_ONCE} DHCP answers are under way: one more is dropped"
+            self.quiet.warning("under way", sentence)
             return False
         self.under_way.add(_key(asked))
         return True
@@ -90,9 +94,10 @@ class _Server:
         try:
             await self._serve(asked, datagram)
         except NetbootError as error:
-            log.warning("no DHCP answer to %s: %s", who, error)
+            self.quiet.warning(str(error), f"no DHCP answer to {who}: {error}")
         except OSError as error:
-            log.warning("no DHCP answer to %s by %s: %s", who, self.wire.where, error)
+            sentence = f"no DHCP answer to {who} by {self.wire.where}: {error}"
+            self.quiet.warning(str(error), sentence)
         except Exception:
             log.exception("a DHCP request of %s failed", who)
         finally:
@@ -118,7 +123,7 @@ def _key(asked: Asked) -> tuple[object, ...]:
 
 
 def _asked(
-    service: Service, settings: DhcpSettings, fleet: Fleet, datagram: Datagram
+    service: Service, settings: DhcpSettings, fleet: Fleet, datagram: Datagram, quiet: Quiet
 ) -> tuple[Asked, Datagram] | None:
     """The request, and the datagram with the address that answers it; raises MalformedPacket."""
     interface = udp.interface_name(datagram.interface)
@@ -134,8 +139,9 @@ def _asked(
     client = recognise(request)
     server = settings.advertise or IPv4Address(datagram.local)
     if not int(server):
-        level = logging.WARNING if client else logging.DEBUG
-        log.log(level, "DHCP on %s, which has no address: give it one, or --advertise", interface)
+        sentence = f"DHCP on {interface}, which has no address: give it one, or --advertise"
+        if client:
+            quiet.warning(interface, sentence)
         return None
     asked = Asked(
         request=request,
@@ -145,6 +151,7 @@ def _asked(
         server=server,
         http_port=settings.http_port,
         interface=interface,
+        broadcast_on=IPv4Address(datagram.local) if datagram.broadcast else None,
     )
     return asked, datagram
 

@@ -14,6 +14,7 @@ from ..store.index import Index
 from ..tftp.names import Ask, read_name
 from ..tftp.transfer import End
 from ..values import printable
+from .quiet import Quiet
 from .tftp import Finished
 
 log = logging.getLogger(__name__)
@@ -24,11 +25,14 @@ class Journal:
 
     def __init__(self, index: Index) -> None:
         self._index = index
+        # Apart: whoever makes noise must not hide what is said of the site's own machines.
+        self._named, self._others = Quiet(log), Quiet(log)
 
     def heard(self, asked: Asked, response: Response) -> None:
         """One DHCP request, and what came of it. Only firmware's is news of a machine."""
         if asked.client is None:
-            log.info("DHCP: %s on %s: %s", asked.request.mac, asked.interface, response.reason)
+            who = str(asked.request.mac or asked.request.hardware_address.hex())
+            self._others.info(who, f"DHCP: {who} on {asked.interface}: {response.reason}")
             return
         mac = asked.client.mac
         self._index.reached_at(asked.urls.base)
@@ -40,7 +44,7 @@ class Journal:
         if response.decision is not None and response.decision.brake:
             self._index.brake(node, response.reason)
         kind, text = _sentence(asked, asked.client, response)
-        log.info("%s: %s", node.name, text)
+        self._named.info(node.name, f"{node.name}: {text}")
         # A client repeats its request with the same transaction id until somebody answers.
         once = f"dhcp:{asked.service}:{asked.request.xid:08x}:{kind}"
         self._index.note(node, kind, text, once)
@@ -49,7 +53,8 @@ class Journal:
         """As `heard`, over IPv6."""
         client = asked.client
         if client is None:
-            log.info("DHCPv6 on %s: %s", asked.interface, response.reason)
+            sentence = f"DHCPv6 on {asked.interface}: {response.reason}"
+            self._others.info(asked.interface, sentence)
             return
         self._index.seen(client.mac, facts_of(client))
         node = self._index.fleet.by_mac.get(client.mac)
@@ -59,7 +64,7 @@ class Journal:
         if response.decision is not None and response.decision.brake:
             self._index.brake(node, response.reason)
         kind, text = _sentence6(asked, client, response)
-        log.info("%s: %s", node.name, text)
+        self._named.info(node.name, f"{node.name}: {text}")
         self._index.note(node, kind, text, f"dhcp6:{asked.service}:{asked.request.xid:06x}:{kind}")
 
     def transferred(self, finished: Finished) -> None:

@@ -26,6 +26,7 @@ from ..dhcp.leases import (
 from ..dhcp.packet import MessageType
 from ..dhcp.relayed import identifier_of, link_of
 from ..errors import StoreProblem
+from .quiet import Quiet
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,6 @@ Keep = Callable[[Sequence[Lease]], Awaitable[None]]
 IsUsed = Callable[[IPv4Address, str, bytes], Awaitable[bool]]
 # One warning of a kind in this time.
 _QUIET_SECONDS = 600
-_MOST_TOLD = 1000
 
 
 class Lessor:
@@ -59,29 +59,28 @@ class Lessor:
         self._keep, self._is_used, self._clock, self._is_ours = keep, is_used, clock, is_ours
         self._tries: dict[IPv4Address, asyncio.Future[bool]] = {}
         self._reserved: tuple[Fleet, frozenset[IPv4Address]] = (Fleet(), frozenset())
-        self._told: dict[str, int] = {}
+        self._quiet = Quiet(log, seconds=_QUIET_SECONDS, each=1, clock=clock)
 
     async def answer(self, asked: Asked, fleet: Fleet) -> tuple[Reply | None, str]:
         """(None for silence, the reason in a sentence's words)."""
         request = asked.request
-        link = link_of(request, asked.server)
+        link = link_of(request, asked.server, asked.broadcast_on)
         subnet = fleet.dhcp.subnet_of(link)
         if subnet is None:
             reason = f"{link} is in none of the site's `dhcp.subnets`"
-            self._warn(reason, f"DHCP of {request.mac}: no answer: {reason}")
+            self._quiet.warning(reason, f"DHCP of {request.mac}: no answer: {reason}")
             return None, reason
         question = self._question(asked, fleet, subnet)
         ruling = await self._ruled(question, asked, fleet)
         await self._note(ruling.lease)
         if ruling.alarm:
-            self._warn(ruling.reason, f"DHCP of {request.mac}: {ruling.reason}")
+            self._quiet.warning(ruling.reason, f"DHCP of {request.mac}: {ruling.reason}")
         if ruling.kind is None:
             return None, ruling.reason
         return self._reply(question, ruling, subnet, asked, fleet), ruling.reason
 
     def _question(self, asked: Asked, fleet: Fleet, subnet: Subnet) -> Question:
         node = _node(fleet, asked)
-        own = node.spec.address if node and node.spec else None
         reserved = self._reserved_in(fleet)
         routers = subnet.options.routers
 
@@ -91,6 +90,7 @@ class Lessor:
                 return True
             return address == asked.server or self._is_ours(address)
 
+        own = self._address_of(node, asked)
         return Question(
             request=asked.request,
             pool=Pool(
@@ -107,6 +107,16 @@ class Lessor:
             taken=taken,
         )
 
+    def _address_of(self, node: Node | None, asked: Asked) -> IPv4Address | None:
+        """The one that the site file keeps for a node; not where it is ours: no try finds us."""
+        own = node.spec.address if node and node.spec else None
+        if own is None or not (own == asked.server or self._is_ours(own)):
+            return own
+        assert node is not None
+        sentence = f"{own}, which is kept for {node.name}, is this server's own address"
+        self._quiet.warning(sentence, sentence)
+        return None
+
     def _reserved_in(self, fleet: Fleet) -> frozenset[IPv4Address]:
         """Looked through once for each fleet, which is replaced whole."""
         if self._reserved[0] is not fleet:
@@ -116,7 +126,9 @@ class Lessor:
 
     async def _ruled(self, question: Question, asked: Asked, fleet: Fleet) -> Ruling:
         """An address that somebody uses is set aside, and another one is taken."""
-        near = asked.server in question.pool.network and not int(asked.request.relay)
+        near = (asked.broadcast_on or asked.server) in question.pool.network and not int(
+            asked.request.relay
+        )
         for _ in range(_TRIES):
             ruling = rule(question, self._book)
             lease = ruling.lease
@@ -160,7 +172,7 @@ class Lessor:
             return replace(question, reserved=None)
         if self._book.at(lease.address) == lease:
             sentence = f"{lease.address} is in use by somebody without a lease: set aside"
-            self._warn(sentence, sentence)
+            self._quiet.warning(sentence, sentence)
             await self._note(set_aside(lease, self._clock()))
         return question
 
@@ -178,15 +190,6 @@ class Lessor:
             if self._book.at(lease.address) == lease:
                 self._book.put(before or replace(lease, ends=self._clock()))
             raise
-
-    def _warn(self, what: str, sentence: str) -> None:
-        now = self._clock()
-        if now - self._told.get(what, -_QUIET_SECONDS) < _QUIET_SECONDS:
-            return
-        if len(self._told) >= _MOST_TOLD:
-            self._told.clear()
-        self._told[what] = now
-        log.warning("%s", sentence)
 
     def _reply(
         self, question: Question, ruling: Ruling, subnet: Subnet, asked: Asked, fleet: Fleet

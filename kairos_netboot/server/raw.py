@@ -194,6 +194,7 @@ def _listening(port: int) -> socket.socket:
         attach(sock, port_filter(port))
         sock.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
         sock.setblocking(False)
+        udp.widen(sock)
     except OSError:
         sock.close()
         raise

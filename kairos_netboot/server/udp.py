@@ -21,6 +21,9 @@ _PKTINFO = struct.Struct("@i4s4s")  # struct in_pktinfo: interface index, spec_d
 # What else to do where another program holds the port that an option is about.
 _BESIDE = {"--dhcp-port": ", work beside it with `dhcp: {listen: raw}` in the site file,"}
 _LARGEST = 4096  # DHCP and TFTP requests stay within one Ethernet frame
+# A room that is switched on asks all at once: Linux's 208 KiB hold 250 requests.
+_WAITING_BYTES = 4 << 20
+_SO_RCVBUFFORCE = 33  # asm-generic/socket.h; more than net.core.rmem_max, with CAP_NET_ADMIN
 _AT_ONCE = 32  # datagrams read before the rest of the program gets its turn
 
 
@@ -48,6 +51,7 @@ def bind(address: str, port: int, *, option: str) -> socket.socket:
         # No SO_REUSEADDR: on Linux two UDP sockets that set it share a port, and the later one
         # takes the other's unicasts without an error. UDP ports need no waiting time anyway.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        widen(sock)
         sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         sock.setblocking(False)
         sock.bind((address, port))
@@ -55,6 +59,14 @@ def bind(address: str, port: int, *, option: str) -> socket.socket:
         sock.close()
         raise cannot_bind(error, address, port, option) from error
     return sock
+
+
+def widen(sock: socket.socket) -> None:
+    """Let more datagrams wait for us; as many as the system allows, without the right for more."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _WAITING_BYTES)
+    except OSError:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WAITING_BYTES)
 
 
 def receive(sock: socket.socket) -> Datagram | None:

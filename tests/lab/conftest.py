@@ -23,8 +23,14 @@ from tests.lab.qemu import Asks, Card
 
 RESULTS = Path(__file__).resolve().parents[2] / "lab-results"
 LAB_TIMEOUT = 900.0
-_TOOLS = ("ip", "setpriv", "dnsmasq", "curl", "qemu-img", "qemu-system-x86_64")
-_FILES = (qemu.OVMF_CODE, qemu.OVMF_VARS, qemu.IPXE_ROM, Path("/dev/net/tun"))
+_TOOLS = (
+    *("ip", "setpriv", "nft", "dnsmasq", "kea-dhcp4", "curl", "tftp", "atftp", "busybox"),
+    *("qemu-img", *qemu.PROGRAMS.values()),
+)
+_FILES = (
+    *(qemu.OVMF_CODE, qemu.OVMF_VARS, qemu.OVMF_SECURE_CODE, qemu.OVMF_SECURE_VARS),
+    *(qemu.AAVMF_CODE, qemu.AAVMF_VARS, qemu.UBOOT, qemu.IPXE_ROM, Path("/dev/net/tun")),
+)
 _reports: pytest.StashKey[dict[str, pytest.TestReport]] = pytest.StashKey()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,31 @@ case "${{1:-$reason}}" in
 esac
 if [ -n "$router$new_routers" ]; then ip route replace default via ${{router:-$new_routers}}; fi
 exit 0
+"""
+
+
+# From a socket of its own, as no client at hand sends INFORM.
+_INFORM = """
+import socket, sys
+from scapy.layers.dhcp import BOOTP, DHCP
+
+address, mac = sys.argv[1:]
+options = [("message-type", "inform"), ("param_req_list", [3, 6, 15]), "end"]
+chaddr = bytes.fromhex(mac.replace(":", ""))
+question = BOOTP(xid=0x77, ciaddr=address, chaddr=chaddr) / DHCP(options=options)
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
+    sock.settimeout(5)
+    sock.bind(("", 68))
+    sock.sendto(bytes(question), ("255.255.255.255", 67))
+    answer = BOOTP(sock.recv(4096))
+assert answer.xid == 0x77
+print(f"yiaddr={answer.yiaddr}")
+for option in answer[DHCP].options:
+    if isinstance(option, tuple):
+        value = option[1].decode() if isinstance(option[1], bytes) else option[1]
+        print(f"{option[0]}={value}")
 """
 
 
@@ -100,6 +126,11 @@ class Client:
         )
         argv = ("unshare", "--mount", "sh", "-ec", "\n".join(steps))
         return self._lan.start(argv, log=f"{self.name}-networkd.log", namespace=self.place)
+
+    def inform(self, address: str) -> Mapping[str, str]:
+        """What it is told that has this address, read by scapy."""
+        said = self.run(sys.executable, "-c", _INFORM, address, self.mac)
+        return dict(line.split("=", 1) for line in said.splitlines())
 
     def wait_for_address(self, other_than: str = "", *, seconds: float = 10) -> str:
         deadline = time.monotonic() + seconds

@@ -37,7 +37,9 @@ PROGRAM = str(Path(sys.executable).parent / "kairos-netboot")
 NETWORK = IPv4Network("192.168.77.0/24")
 FIRST, LAST = IPv4Address("192.168.77.100"), IPv4Address("192.168.77.149")
 MAC = Mac("52:54:00:77:00:01")
-RATE = 100  # exchanges a second, each with an address tried and a lease on the disk
+# Exchanges a second, each with an address tried and a lease on the disk. Two busy cores lost none
+# at 800.
+RATE = 200
 OPTIONS = DhcpOptions(
     routers=(IPv4Address("192.168.77.1"),),
     dns=(IPv4Address("192.168.77.53"), IPv4Address("192.168.77.54")),
@@ -242,6 +244,30 @@ def test_an_address_that_somebody_uses_is_passed_over(lan: Lan, site: Site77) ->
     assert f"{FIRST} is in use by somebody without a lease" in site.said()
 
 
+def test_an_address_that_a_client_declines_is_set_aside(lan: Lan, site: Site77) -> None:
+    """We did not try it: the client does (udhcpc -a), as RFC 2131 (4.4.1) has it."""
+    lan.add_host("squatter", str(FIRST))
+    site.apply(replace(serves(), check_address=False))
+    site.serve()
+    client = Client(lan, "client", MAC)
+    client.udhcpc("-a", "-A", "1")
+    assert client.wait_for_address() == str(FIRST + 1)
+    assert site.leases()[str(FIRST)].hold is Hold.DECLINED
+    assert f"declines {FIRST}, which somebody without a lease uses" in site.said()
+
+
+def test_who_has_an_address_of_its_own_is_told_the_rest(lan: Lan, site: Site77) -> None:
+    site.apply(serves())
+    site.serve()
+    client = Client(lan, "client", MAC)
+    client.run("ip", "addr", "add", "192.168.77.30/24", "dev", "eth0")
+    told = client.inform("192.168.77.30")
+    assert (told["message-type"], told["yiaddr"]) == ("5", "0.0.0.0")
+    assert (told["router"], told["domain"]) == ("192.168.77.1", "rack.example.org")
+    assert "lease_time" not in told
+    assert site.leases() == {}
+
+
 def test_leases_outlive_kill_9_and_a_full_range_says_so(lan: Lan, site: Site77) -> None:
     site.apply(serves(last=FIRST))
     site.serve()
@@ -323,7 +349,7 @@ def test_a_client_behind_a_relay_gets_an_address_of_its_network(
 
 
 def test_a_steady_load_loses_no_exchange(lan: Lan, site: Site77) -> None:
-    """ISC's perfdhcp, as a relay of a thousand clients that come one after the other."""
+    """ISC's perfdhcp, as the relay of a network whose machines come one after the other."""
     network = IPv4Network("10.77.0.0/20")
     pool = Subnet(
         network=network,
@@ -331,17 +357,19 @@ def test_a_steady_load_loses_no_exchange(lan: Lan, site: Site77) -> None:
         options=DhcpOptions(routers=(network[1],), lease_seconds=3600),
     )
     site.apply(DhcpSite(mode=DhcpMode.SERVER, subnets=(pool,)))
-    run("ip", "-n", lan.server, "addr", "add", f"{network[2]}/20", "dev", "eth0")
+    relay = str(network[1])
+    run("ip", "-n", lan.server, "route", "add", str(network), "via", relay, "dev", "eth0", "onlink")
     site.serve()
     load = Client(lan, "load", MAC)
-    load.run("ip", "addr", "add", f"{network[3]}/20", "dev", "eth0")
-    options = ("-4", "-l", "eth0", "-r", str(RATE), "-R", "1000", "-p", "6", "-W", "3000000")
-    said = load.run("perfdhcp", *options, str(network[2]))
+    load.run("ip", "addr", "add", f"{relay}/20", "dev", "eth0")
+    load.run("ip", "route", "add", SERVER_ADDRESS, "dev", "eth0")
+    options = ("-4", "-l", "eth0", "-r", str(RATE), "-R", "2000", "-p", "5", "-W", "3000000")
+    said = load.run("perfdhcp", *options, SERVER_ADDRESS)
     sent = [int(number) for number in re.findall(r"sent packets: (\d+)", said)]
     received = [int(number) for number in re.findall(r"received packets: (\d+)", said)]
     assert sent == received, said
     assert re.findall(r"(?:non unique addresses|rejected leases): (\d+)", said) == ["0"] * 4
-    assert min(sent) > RATE * 4
+    assert min(sent) > RATE * 3
     assert len(site.leases()) == max(sent)
 
 

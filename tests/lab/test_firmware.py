@@ -96,6 +96,7 @@ def has(lines: list[str], *words: str) -> bool:
 
 
 @pytest.mark.nightly
+@pytest.mark.nightly
 def test_uefi_pxe_goes_through_our_own_grub(bench: Bench) -> None:
     rack = bench.rack(Arch.AMD64)
     one = bench.machine("alpha", firmware=Firmware.UEFI)
@@ -185,6 +186,7 @@ def test_arm64_pxe_installs_and_boots_its_disk(bench: Bench) -> None:
     assert has(installs(rack, one), "UEFI firmware (arm64)", "sent to grub-aa64.efi")
 
 
+@pytest.mark.nightly
 @pytest.mark.nightly
 def test_arm64_http_boot_installs_and_never_asks_tftp(bench: Bench) -> None:
     rack = bench.rack(Arch.ARM64)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from kairos_netboot.doctor.fetch import check_http, check_tftp
+from kairos_netboot.doctor.facts import Port
+from kairos_netboot.doctor.fetch import check_http, check_tftp, check_tftp_answers
 from kairos_netboot.doctor.findings import Finding, Level
-from kairos_netboot.doctor.host import Port
-from kairos_netboot.doctor.look import interfaces, look
+from kairos_netboot.doctor.look import look
 from kairos_netboot.server import udp
 from kairos_netboot.server.tftp import Wanted, serve_tftp
 
@@ -98,12 +98,25 @@ def test_this_host_is_read(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
         port = Port(protocol="tcp", number=number, use="HTTP", option="--http-port")
-        host = look((port,), tmp_path / "none" / "yet", None)
+        host = look((port,), tmp_path / "none" / "yet")
     assert "process" in host.ports[0].holder
     assert host.free > 0
-    (loopback,) = [i for i in interfaces() if i.name == "lo"]
-    assert loopback.loopback
-    assert loopback.addresses == ("127.0.0.1",)
+    assert "lo" not in [interface.name for interface in host.interfaces]
+
+
+def test_a_server_without_loaders_is_asked_for_any_answer() -> None:
+    async def play() -> Finding:
+        with udp.bind("127.0.0.1", 0, option="--tftp-port") as sock:
+            server = asyncio.ensure_future(serve_tftp(sock, _lookup, lambda _: None))
+            port = sock.getsockname()[1]
+            (finding,) = await asyncio.to_thread(
+                lambda: list(check_tftp_answers("127.0.0.1", port))
+            )
+            server.cancel()
+            await asyncio.gather(server, return_exceptions=True)
+            return finding
+
+    assert asyncio.run(play()).level is Level.FINE
 
 
 def test_the_command_tells_what_it_found_and_ends_with_a_code_for_scripts(tmp_path: Path) -> None:
@@ -117,3 +130,4 @@ def test_the_command_tells_what_it_found_and_ends_with_a_code_for_scripts(tmp_pa
     assert "choose --http-port" in done.stdout
     assert "keep machines from booting" in done.stdout
     assert not done.stderr
+    assert not (tmp_path / "state").exists()

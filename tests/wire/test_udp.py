@@ -97,6 +97,15 @@ def test_a_flood_leaves_time_for_other_tasks(server: socket.socket, client: sock
     assert asyncio.run(measure()) >= 200 // 32
 
 
+def test_more_waits_for_us_than_the_system_gives_by_itself(server: socket.socket) -> None:
+    """As much as the system allows; whoever has the right for more takes it."""
+    usual = int(Path("/proc/sys/net/core/rmem_default").read_text())
+    most = int(Path("/proc/sys/net/core/rmem_max").read_text())
+    size = server.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)  # Linux doubles what it is told
+    assert size > usual
+    assert size >= 2 * min(most, 4 << 20)
+
+
 def test_a_taken_port_names_its_holder_and_the_way_out(server: socket.socket) -> None:
     port = server.getsockname()[1]
     with pytest.raises(CannotServe) as problem:

@@ -147,6 +147,12 @@ class Site(RuleBasedStateMachine):
             assert card in RESERVED or ruling.kind is TYPES.ACK
 
     @rule(card=cards)
+    def take_anothers(self, card: bytes) -> None:
+        self.offers.pop(card, None)
+        other = IPv4Address("192.0.2.3")
+        self.send(request(TYPES.REQUEST, card=card, wants=address(99), chosen=other))
+
+    @rule(card=cards)
     def release(self, card: bytes) -> None:
         if found := self.has(card):
             self.send(request(TYPES.RELEASE, card=card, has=found))

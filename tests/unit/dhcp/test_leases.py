@@ -156,6 +156,18 @@ def test_machines_without_an_identifier_are_not_one_machine() -> None:
     assert offered(ask(request(DISCOVER), book)) == address(10)
 
 
+def test_machines_whose_cards_do_not_fit_the_field_are_not_one_machine() -> None:
+    """RFC 4390: InfiniBand leaves chaddr empty and has an identifier in its stead."""
+    one, two = (
+        replace(request(DISCOVER, card=b"", client=client), hardware_type=32)
+        for client in (b"\xff1", b"\xff2")
+    )
+    first = ask(one, Book())
+    assert first.lease is not None
+    assert offered(ask(two, Book([first.lease]))) == address(11)
+    assert offered(ask(one, Book([first.lease]))) == address(10)
+
+
 # REQUEST, selecting (RFC 2131, table 4)
 
 
@@ -176,6 +188,23 @@ def test_who_takes_another_servers_offer_hears_nothing_of_us() -> None:
     ruling = ask(packet, Book())
     assert (ruling.kind, ruling.lease) == (None, None)
     assert ruling.reason == "took another server's offer (192.0.2.3)"
+
+
+def test_what_was_offered_to_who_took_another_servers_is_free_at_once() -> None:
+    """RFC 2131 (3.1): the servers that were not chosen take it as a no to their offers."""
+    book = Book([lease(10, hold=Hold.OFFERED, left=50)])
+    packet = request(REQUEST, wants=IPv4Address("192.0.2.99"), chosen=IPv4Address("192.0.2.3"))
+    ruling = ask(packet, book)
+    assert ruling.kind is None
+    assert ruling.lease == lease(10, hold=Hold.OFFERED, left=0)
+    book.put(ruling.lease)
+    wish = request(DISCOVER, card=OTHER, wants=address(10))
+    assert offered(ask(wish, book)) == address(10)
+
+
+def test_a_lease_outlives_its_machines_choice_of_another_server() -> None:
+    packet = request(REQUEST, wants=address(10), chosen=IPv4Address("192.0.2.3"))
+    assert ask(packet, Book([lease(10)])).lease is None
 
 
 def test_an_offer_that_a_restart_has_forgotten_is_good() -> None:
@@ -261,6 +290,33 @@ def test_another_machines_lease_is_not_renewed() -> None:
 
 def test_an_unknown_lease_is_left_to_whose_it_is() -> None:
     assert ask(request(REQUEST, has=address(10)), Book()).kind is None
+    assert ask(request(REQUEST, has=IPv4Address("10.0.0.1")), Book()).kind is None
+
+
+def test_a_machine_that_was_moved_to_another_of_our_networks_is_refused_its_lease() -> None:
+    here = replace(POOL, ranges=((address(20), address(29)),))
+    ruling = ask(request(REQUEST, has=address(10)), Book([lease(10)]), pool=here)
+    assert ruling.kind is MessageType.NAK
+    assert ruling.reason == "192.0.2.10 is not to be had"
+
+
+def test_a_bond_that_goes_on_by_its_other_card_renews() -> None:
+    book = Book([lease(10, OTHER, client=IDENTIFIER)])
+    ruling = ask(request(REQUEST, has=address(10), client=IDENTIFIER), book)
+    assert ruling.kind is MessageType.ACK
+    assert ruling.lease == lease(10, client=IDENTIFIER, left=POOL.seconds)
+
+
+def test_another_identifier_renews_nothing_of_another_card() -> None:
+    book = Book([lease(10, OTHER, client=IDENTIFIER)])
+    ruling = ask(request(REQUEST, has=address(10), client=b"\x01else"), book)
+    assert ruling.kind is MessageType.NAK
+
+
+def test_an_address_that_was_set_aside_is_not_renewed() -> None:
+    book = Book([lease(10, client=IDENTIFIER, hold=Hold.DECLINED)])
+    ruling = ask(request(REQUEST, has=address(10), client=IDENTIFIER), book)
+    assert ruling.kind is MessageType.NAK
 
 
 def test_a_renewal_moves_a_machine_to_the_address_that_is_kept_for_it_by_now() -> None:
@@ -305,6 +361,11 @@ def test_an_address_that_a_machine_declines_is_set_aside_for_a_while() -> None:
 def test_nobody_can_decline_what_another_has() -> None:
     packet = request(MessageType.DECLINE, wants=address(10), chosen=SERVER)
     assert ask(packet, Book([lease(10, OTHER)])).lease is None
+
+
+def test_what_another_server_gave_is_declined_to_that_one() -> None:
+    packet = request(MessageType.DECLINE, wants=address(10), chosen=IPv4Address("192.0.2.3"))
+    assert ask(packet, Book([lease(10)])).lease is None
 
 
 def test_a_released_lease_ends_now_and_is_remembered() -> None:

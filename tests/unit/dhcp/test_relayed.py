@@ -50,6 +50,14 @@ def test_a_client_that_renews_is_where_its_address_is() -> None:
     assert link_of(request(MessageType.REQUEST, has=address(10)), SERVER) == address(10)
 
 
+def test_a_broadcast_is_of_the_network_that_it_was_heard_on() -> None:
+    """A machine that rebinds may have been moved; nothing but its address says otherwise."""
+    moved = request(MessageType.REQUEST, has=IPv4Address("10.0.0.1"))
+    assert link_of(moved, SERVER, address(3)) == address(3)
+    assert link_of(moved, SERVER) == IPv4Address("10.0.0.1")
+    assert link_of(relayed(), SERVER, address(3)) == RELAY
+
+
 def test_a_relay_may_want_to_be_taken_for_the_server() -> None:
     assert identifier_of(relayed(suboption(11, RELAY.packed)), SERVER) == RELAY
     assert identifier_of(relayed(), SERVER) == SERVER

@@ -49,3 +49,10 @@ def test_firmware_that_nobody_knows_is_shown_with_its_options() -> None:
 
 def test_without_machines_there_is_nothing_to_miss() -> None:
     assert [level for level, _ in found(fleet())] == [Level.FINE]
+
+
+def test_a_loader_for_a_machine_that_nobody_named_is_a_doubt() -> None:
+    stranger = node(State.DISCOVERED, id=2, macs=(STRANGER,), spec=None, facts=UEFI)
+    (level, text) = found(fleet(stranger))[0]
+    assert level is Level.DOUBTFUL
+    assert "would get no answer once named" in text

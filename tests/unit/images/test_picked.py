@@ -21,7 +21,7 @@ from tests.images_factory import (
 )
 
 
-def _silent(progress: Progress) -> None:
+def _silent(progress: Progress | str) -> None:
     pass
 
 

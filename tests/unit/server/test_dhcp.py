@@ -103,6 +103,13 @@ def test_a_request_is_answered_and_told_of() -> None:
     assert response.reason == "because"
 
 
+def test_where_a_broadcast_was_heard_is_known_and_of_unicasts_nothing() -> None:
+    [(asked, _)] = _served(_datagram())[1]
+    assert asked.broadcast_on == IPv4Address("192.0.2.1")
+    [(asked, _)] = _served(_datagram(broadcast=False))[1]
+    assert asked.broadcast_on is None
+
+
 def test_silence_is_told_of_too() -> None:
     async def silence(_: Asked) -> Response | None:
         return Response(decision=None, reason="not for us")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
@@ -90,6 +91,17 @@ def _answered(asked: Asked, file: str = "52-54-00-00-00-01/snponly.efi") -> Resp
     return Response(decision=DECISION, reason=DECISION.reason, reply=reply, boot_file=file)
 
 
+def test_an_ordinary_client_that_makes_noise_fills_no_log(
+    told: Callable[..., Told], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="kairos_netboot")
+    noise = [(_asked({}, mac=STRANGER, xid=xid), PLAIN) for xid in range(60)]
+    told(*noise)
+    about = [text for text in caplog.messages if STRANGER in text]
+    assert about == [f"DHCP: {STRANGER} on eth0: offered 192.0.2.10"] * 20
+
+
+PLAIN = Response(decision=None, reason="offered 192.0.2.10")
 SILENT = Response(decision=DECISION, reason="its way of asking is not known here")
 
 

@@ -257,6 +257,34 @@ def test_neither_a_router_nor_an_address_of_ours_is_given_away() -> None:
     asyncio.run(scene())
 
 
+def test_an_address_of_ours_that_is_kept_for_a_node_is_not_given_away(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """No try would find it: we do not answer ourselves."""
+
+    async def scene() -> None:
+        place = Place(fleet=Fleet((node(address=SERVER),), dhcp=SITE))
+        for _ in range(2):
+            assert given(await place.send(discover())) == address(10)
+
+    asyncio.run(scene())
+    assert caplog.messages == [
+        "192.0.2.2, which is kept for alpha.rack, is this server's own address"
+    ]
+
+
+def test_a_server_that_advertises_another_address_serves_the_network_it_hears() -> None:
+    async def scene() -> None:
+        place = Place()
+        far = replace(asked(discover()), server=IPv4Address("203.0.113.9"))
+        assert (await place.lessor.answer(far, FLEET))[0] is None
+        heard = replace(far, broadcast_on=SERVER)
+        assert given((await place.lessor.answer(heard, FLEET))[0]) == address(10)
+        assert place.tried == [(address(10), "eth0", CARD)]
+
+    asyncio.run(scene())
+
+
 def test_a_nodes_options_go_before_its_subnets() -> None:
     async def scene() -> None:
         own = DhcpOptions(dns=(address(99),), mtu=9000)
