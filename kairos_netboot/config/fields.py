@@ -93,8 +93,10 @@ def kernel_args(at: Located | None) -> tuple[str, ...]:
     """Checked here, where a mistake has a line, and once more with the whole command line."""
     words = texts(at)
     for word in words:
-        if not word.text().isprintable():
-            raise word.mistake("a kernel argument is one line of text")
+        if not word.text().isprintable() or "${" in word.text():
+            raise word.mistake(
+                "a kernel argument is one line of text, without ${ which iPXE expands"
+            )
         checked(word, refuse_meaningful, word.text())
     if at and sum(len(word.text()) + 1 for word in words) > ROOM_FOR_ARGUMENTS:
         raise at.mistake(

@@ -83,8 +83,8 @@ def _put_loaders(boot: Path, urls: Urls, modules: Mapping[str, Path]) -> None:
             (boot / f"{platform.removesuffix('-efi')}.efi").write_bytes(addressed(made, urls))
     if not any(boot.glob("*.efi")) and not (boot / "ipxe.lkrn").exists():
         raise ToolMissing(
-            "there is nothing to put on a medium: install the packages 'ipxe' and 'grub-pc-bin' for "
-            "BIOS machines, 'grub-efi-amd64-bin' for UEFI ones"
+            "there is nothing to put on a medium: install the packages 'ipxe' and 'grub-pc-bin' "
+            "for BIOS machines, 'grub-efi-amd64-bin' for UEFI ones"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, ip_address
 from itertools import pairwise
 from typing import TypeVar
 
@@ -167,13 +167,15 @@ def kernel_network(at: Located | None) -> KernelNetwork:
     if at is None:
         return KernelNetwork()
     fields = at.fields(*_KERNEL)
+    for server in texts(fields.get("nameserver")):
+        _parsed(server, ip_address, server.text(), "an address like 192.168.77.1")
     return KernelNetwork(**{key: tuple(_words(texts(value))) for key, value in fields.items()})
 
 
 def _words(found: Iterable[Located]) -> Iterable[str]:
     for at in found:
         text = at.text()
-        if not text or not text.isprintable() or " " in text or '"' in text:
+        if not text or not text.isprintable() or " " in text or '"' in text or "${" in text:
             raise at.mistake("one word, as it follows the `=` on the kernel's command line")
         checked(at, refuse_meaningful, text)
         yield text

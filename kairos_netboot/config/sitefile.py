@@ -222,8 +222,13 @@ class _Reader:
 
     def _check_addresses(self, dhcp: DhcpSite) -> None:
         for reserved, (_, at) in self.addresses.items():
-            if dhcp.subnet_of(reserved) is None:
+            subnet = dhcp.subnet_of(reserved)
+            if subnet is None:
                 raise at.mistake(f"{reserved} is in no subnet of `dhcp.subnets`: name its network")
+            network = subnet.network
+            ends = (network.network_address, network.broadcast_address)
+            if reserved in (*ends, *subnet.options.routers):
+                raise at.mistake(f"{reserved} is {network}'s own, its broadcast or its router's")
 
     def _vendors(self, at: Located | None) -> dict[str, str]:
         """MAC prefixes of whole bytes, in any spelling, to recipes."""

@@ -2,8 +2,8 @@
 
 The signed GRUB of Debian takes the DHCP server of its lease for its TFTP server, so that the lease
 has to be ours. Measured with OVMF 2022.11: it takes the offer that has a boot file, whichever came
-first, and passes over the NAK of the server that it did not choose. The site's server has the
-address set aside for this very machine meanwhile, and leases it to the system that starts then.
+first, and passes over the NAK of the server that it did not choose. The site's server does not know
+of it: where its range is nearly full it may lease the address to another machine meanwhile.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from .wire import Wire
 log = logging.getLogger(__name__)
 K = TypeVar("K")
 
-# EDK2 collects offers for 3.8 s before it chooses.
-_PATIENCE_SECONDS = 3.0
+# dnsmasq offers after a ping of 3 s; EDK2 collects offers for 3.8 s before it chooses.
+_PATIENCE_SECONDS = 3.5
 _REMEMBERED = 1024
 
 

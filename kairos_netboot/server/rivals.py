@@ -18,7 +18,7 @@ from . import ipv4
 from .addresses import Addresses
 from .raw import EVERYONE, Frames, RawWire
 
-_SECONDS = 2.0  # dnsmasq answers at once; ISC and Kea after a ping, within a second
+_SECONDS = 5.0  # dnsmasq pings an address for 3 s before its first offer of it
 _BROADCAST_FLAG = 0x8000
 _LOCAL_BIT = 0x02
 

@@ -55,16 +55,19 @@ class Boots:
         a file's name does not say it."""
         return _decide(self._index.fleet, mac)
 
-    async def start(self, mac: Mac, urls: Urls, loader: Stage) -> Started:
-        """Begin a boot, or send to the disk. Raises UnknownName where the machine gets nothing,
-        and NetbootError, told on the timeline, where its plan or document cannot be made."""
+    async def start(self, mac: Mac, urls: Urls, loader: Stage, *, once: bool = False) -> Started:
+        """Begin a boot, or send to the disk. A repeat is in the boot before, unless what asks does
+        so `once`. Raises UnknownName where the machine gets nothing, and NetbootError, told on the
+        timeline, where its plan or document cannot be made.
+        """
         async with self._locks.setdefault(mac, asyncio.Lock()):
-            return self._repeated(mac, urls, loader) or await self._start(mac, urls, loader)
+            known = None if once else self._repeated(mac, urls, loader)
+            return known or await self._start(mac, urls, loader)
 
     def _repeated(self, mac: Mac, urls: Urls, loader: Stage) -> Started | None:
-        """The boot that this request belongs to; none where iPXE asks, which asks once."""
+        """The boot that this request belongs to."""
         recent = self._recent.get((mac, loader, urls.base))
-        if recent is None or loader is Stage.IPXE:
+        if recent is None:
             return None
         at, started = recent
         if self._clock() - at > _SAME_BOOT_SECONDS:

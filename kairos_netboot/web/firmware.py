@@ -42,7 +42,7 @@ async def _script(request: web.Request, mac: Mac) -> web.StreamResponse:
     _only_get(request)
     _note_facts(request, mac)
     boots, scripts, urls = request.app[BOOTS], request.app[SCRIPTS], urls_of(request)
-    started = await boots.start(mac, urls, Stage.IPXE)
+    started = await boots.start(mac, urls, Stage.IPXE, once=True)  # over HTTP, iPXE asks once
     if started.plan is None:
         return _text(scripts.to_disk(started.decision, urls))
     return _text(scripts.install(started.plan))

@@ -28,7 +28,7 @@ from kairos_netboot.server.tree import Tree
 from kairos_netboot.store.boots import Boots
 from kairos_netboot.store.index import Index
 from kairos_netboot.store.store import Store
-from kairos_netboot.values import Blob, Mac
+from kairos_netboot.values import Blob, Mac, Stage
 from tests.unit.boot.sample import IMAGE, MAC, PROFILE, SPEC, STRANGER
 from tests.unit.store.sample import keep
 
@@ -330,8 +330,9 @@ def test_a_raspberry_pi_s_boot_begins_with_its_command_line(play: Play) -> None:
 
 def test_the_brake_holds_for_every_loader(play: Play) -> None:
     async def story(served: Served) -> None:
+        boots = Boots(served.index)
         for _ in range(MAX_BOOTS):
-            assert "kernel --name" in await served.text(f"{MAC.hyphens}/autoexec.ipxe")
+            await boots.start(MAC, Urls("http://192.0.2.9:8080"), Stage.IPXE, once=True)
         assert await served.get(f"{MAC.hyphens}/cmdline.txt") is None
         assert "chainloader" in await served.text(f"boot/{MAC}/grub.cfg")
 

@@ -53,7 +53,7 @@ def boots_of(index: Index) -> int:
 
 def test_a_boot_is_counted_before_its_plan_is_handed_out(play: Callable[[Story], None]) -> None:
     async def story(boots: Boots, index: Index, _: list[float]) -> None:
-        started = await boots.start(MAC, URLS, Stage.IPXE)
+        started = await boots.start(MAC, URLS, Stage.IPXE, once=True)
         assert started.plan is not None
         assert started.plan.kernel_url.startswith("http://192.0.2.2:8080/boot/52-54-00-00-00-01/")
         assert (started.node.state, started.node.boots) == (State.BOOTING, 1)
@@ -62,7 +62,9 @@ def test_a_boot_is_counted_before_its_plan_is_handed_out(play: Callable[[Story],
     play(story)
 
 
-@pytest.mark.parametrize("loader", [Stage.GRUB, Stage.UBOOT, Stage.RASPBERRY, Stage.HTTP])
+@pytest.mark.parametrize(
+    "loader", [Stage.GRUB, Stage.UBOOT, Stage.RASPBERRY, Stage.HTTP, Stage.IPXE]
+)
 def test_a_loader_that_reads_again_is_in_the_same_boot(
     play: Callable[[Story], None], loader: Stage
 ) -> None:
@@ -101,9 +103,9 @@ def test_requests_at_the_same_time_are_one_boot(play: Callable[[Story], None]) -
 def test_ipxe_asks_once_so_that_each_script_is_a_boot(play: Callable[[Story], None]) -> None:
     async def story(boots: Boots, index: Index, now: list[float]) -> None:
         for _ in range(MAX_BOOTS):
-            await boots.start(MAC, URLS, Stage.IPXE)
+            await boots.start(MAC, URLS, Stage.IPXE, once=True)
         assert boots_of(index) == MAX_BOOTS
-        assert (await boots.start(MAC, URLS, Stage.IPXE)).plan is None
+        assert (await boots.start(MAC, URLS, Stage.IPXE, once=True)).plan is None
 
     play(story)
 
