@@ -68,6 +68,14 @@ def kept_sentence(spec: NodeSpec) -> str:
     )
 
 
+def disarmed_sentence(spec: NodeSpec) -> str:
+    """For a node that was armed for something that its profile does not do any more."""
+    return (
+        f"profile '{spec.profile}' does something else now: not armed for it until "
+        f"`kairos-netboot nodes reinstall {spec.name}`"
+    )
+
+
 def _differences(before: Profile | NodeSpec, after: Profile | NodeSpec) -> str:
     changed = [
         _KEYS.get(field.name, field.name)

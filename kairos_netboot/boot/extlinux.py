@@ -35,7 +35,7 @@ def boot_script(scripts: Scripts, plan: BootPlan) -> bytes:
 
 
 def _values(plan: BootPlan) -> dict[str, object]:
-    files = plan.boot_files
+    files = plan.kernel_files
     for sign in ("${", "$(", "'", "\\"):
         if sign in plan.command_line:
             raise InvalidValue(

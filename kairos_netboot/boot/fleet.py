@@ -8,9 +8,13 @@ from datetime import datetime
 
 from ..errors import InvalidValue, UnknownName
 from ..values import Arch, Firmware, Mac
-from .lifecycle import Kind, State
+from .actions import LIVE, Action, Order
+from .clusters import Cluster, Standing
+from .lifecycle import MAY_INSTALL, MAY_WIPE, Kind, State
 from .network import DhcpSite
+from .phone import PhoneHome
 from .site import Image, NodeSpec, Profile
+from .unknown import Unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +23,9 @@ class Node:
 
     `document_key` is the digest of its present boot's document token, `report_keys` those of the
     report tokens of all its boots since it was armed: whoever fetches the script anew does not
-    silence an installer that is at work.
+    silence an installer that is at work. `phone_keys` are those of the tokens that an agent
+    installed by one of these boots registers with. `running`: what its present boot is for;
+    `order`: what a person wants of its next. `seen`: when it last gave a sign of itself.
     """
 
     id: int
@@ -30,6 +36,20 @@ class Node:
     document_key: str = ""
     report_keys: frozenset[str] = frozenset()
     facts: Mapping[str, str] = field(default_factory=dict)
+    phone_keys: frozenset[str] = frozenset()
+    running: Action | None = None
+    order: Order | None = None
+    denied: bool = False  # a person said that it gets nothing
+    seen: datetime | None = None
+
+    @property
+    def opens_document(self) -> bool:
+        """Whether the document of its present boot may be read now."""
+        if self.running in LIVE:
+            return self.state is not State.DISCOVERED
+        if self.running is Action.WIPE:
+            return self.state in MAY_WIPE
+        return self.state in MAY_INSTALL
 
     @property
     def name(self) -> str:
@@ -68,6 +88,10 @@ class Fleet:
     former: Mapping[str, Image] = field(default_factory=dict)  # each image's version before
     boot: Mapping[str, str] = field(default_factory=dict)  # the site's table, see boot/chains.py
     dhcp: DhcpSite = field(default_factory=DhcpSite)
+    unknown: Unknown = field(default_factory=Unknown)
+    clusters: Mapping[str, Cluster] = field(default_factory=dict)
+    standings: Mapping[str, Standing] = field(default_factory=dict)  # by cluster
+    phone_home: PhoneHome = field(default_factory=PhoneHome)
     by_mac: Mapping[Mac, Node] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,6 +110,12 @@ class Fleet:
 
     def by_document_key(self, key: str) -> Node | None:
         return next((n for n in self.nodes if key and n.document_key == key), None)
+
+    def by_phone_key(self, key: str) -> Node | None:
+        return next((n for n in self.nodes if key in n.phone_keys), None)
+
+    def profile_of(self, node: Node) -> Profile | None:
+        return self.profiles.get(node.spec.profile) if node.spec else None
 
     def by_report_key(self, key: str) -> Node | None:
         return next((n for n in self.nodes if key in n.report_keys), None)

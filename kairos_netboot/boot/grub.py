@@ -90,7 +90,7 @@ _REASONS = {
 def _file(plan: BootPlan, name: str, where: Where) -> str:
     if where is Where.MEDIUM:
         return f"/{name}"
-    blob = plan.boot_files.kernel if name == "kernel" else plan.boot_files.initrd
+    blob = plan.kernel_files.kernel if name == "kernel" else plan.kernel_files.initrd
     return f"{_device(plan.urls, where)}/{tftp_path(plan.mac, blob, name)}"
 
 

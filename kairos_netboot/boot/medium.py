@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ..errors import InvalidValue
 from ..values import Arch, Blob
 from .fat import Volume, layout
-from .site import BootFiles
+from .site import KernelFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ _ROOM = 8192
 
 
 def boot_disk(
-    arch: Arch, loaders: Mapping[str, bytes], config: str = "", files: BootFiles | None = None
+    arch: Arch, loaders: Mapping[str, bytes], config: str = "", files: KernelFiles | None = None
 ) -> Disk:
     """The disk with the configuration, and kernel and initrd at its root if there are `files`.
 

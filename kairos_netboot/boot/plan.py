@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import InvalidValue
-from ..values import Arch, Mac, Stage
+from ..values import Arch, Blob, Mac, Stage
+from .actions import Action
 from .cmdline import install_command_line
 from .decide import Decision
 from .lifecycle import MAX_BOOTS
-from .site import BootFiles, Medium
+from .site import BootFiles, KernelFiles, Medium
 from .tokens import BootTokens
 from .urls import Urls
 
@@ -18,13 +19,15 @@ from .urls import Urls
 class BootPlan:
     """`boot` counts from 1 since the node was armed. `loader` is what will read the plan."""
 
+    action: Action
+    family: str
     node: str
     mac: Mac
     loader: Stage
     image: str
     image_digest: str
     arch: Arch
-    files: BootFiles | Medium
+    files: KernelFiles | Medium
     boot: int
     max_boots: int
     command_line: str  # empty for a medium, which has its own
@@ -33,7 +36,7 @@ class BootPlan:
     report_token: str
 
     @property
-    def boot_files(self) -> BootFiles:
+    def kernel_files(self) -> KernelFiles:
         """Raises InvalidValue for an image that is one file."""
         if isinstance(self.files, Medium):
             raise InvalidValue(
@@ -43,21 +46,25 @@ class BootPlan:
         return self.files
 
     @property
+    def rootfs(self) -> Blob | None:
+        return self.files.rootfs if isinstance(self.files, BootFiles) else None
+
+    @property
     def kernel_url(self) -> str:
-        return self.urls.blob(self.mac, self.boot_files.kernel, "kernel")
+        return self.urls.blob(self.mac, self.kernel_files.kernel, "kernel")
 
     @property
     def initrd_url(self) -> str:
-        return self.urls.blob(self.mac, self.boot_files.initrd, "initrd")
+        return self.urls.blob(self.mac, self.kernel_files.initrd, "initrd")
 
 
-def plan_install(
+def make_plan(
     decision: Decision, mac: Mac, urls: Urls, tokens: BootTokens, loader: Stage = Stage.IPXE
 ) -> BootPlan:
-    """The plan of an INSTALL decision; raises InvalidValue for an unusable command line."""
+    """The plan of a decision that loads; raises InvalidValue for an unusable command line."""
     node, profile, image = decision.node, decision.profile, decision.image
     if node is None or profile is None or image is None:
-        raise AssertionError("an INSTALL decision has a node, a profile and an image")
+        raise AssertionError("a decision that loads has a node, a profile and an image")
     command_line = ""
     if isinstance(image.files, BootFiles):
         command_line = install_command_line(
@@ -72,6 +79,8 @@ def plan_install(
             extra=profile.kernel_args,
         )
     plan = BootPlan(
+        action=decision.action or Action.INSTALL,
+        family=profile.family,
         node=node.name,
         mac=mac,
         loader=loader,
@@ -87,5 +96,5 @@ def plan_install(
         report_token=tokens.report,
     )
     if loader is not Stage.HTTP:
-        plan.boot_files  # noqa: B018 raises for a medium
+        plan.kernel_files  # noqa: B018 raises for a medium
     return plan

@@ -9,13 +9,13 @@ from ipaddress import IPv4Address
 
 from ..errors import InvalidValue
 from ..values import Arch, Blob, Digest, Firmware, Mac
+from .actions import Action, Menu, Ram
+from .clusters import Cluster, Role
+from .hooks import Webhook
 from .network import DhcpOptions, DhcpSite, KernelNetwork
-
-
-class Action(StrEnum):
-    """What a profile does with an armed node."""
-
-    INSTALL = "install"
+from .phone import PhoneHome
+from .power import Power
+from .unknown import Selector, Unknown
 
 
 class ExitMethod(StrEnum):
@@ -74,9 +74,20 @@ class ImageFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BootFiles:
+class KernelFiles:
+    """What a boot loader loads: all of some systems, whose initrd is the whole system."""
+
     kernel: Blob
     initrd: Blob
+
+    def __iter__(self) -> Iterator[Blob]:
+        yield from (self.kernel, self.initrd)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootFiles(KernelFiles):
+    """With the root filesystem that the initrd fetches."""
+
     rootfs: Blob
 
     def __iter__(self) -> Iterator[Blob]:
@@ -136,18 +147,20 @@ class Image:
     source: ImageSource
     digest: Digest
     facts: ImageFacts
-    files: BootFiles | Medium
+    files: KernelFiles | Medium
     content: Content | None = None
     imported: bool = False  # out of a bundle: nothing here proves that its files are its image's
 
     @property
     def boot_files(self) -> BootFiles:
-        """Raises InvalidValue for an image that is one file."""
+        """Raises InvalidValue for an image that is one file, or has no rootfs."""
         if isinstance(self.files, Medium):
             raise InvalidValue(
                 f"image '{self.name}' is one {self.files.kind} file, which UEFI HTTP Boot starts"
                 " as it is: it has no kernel, initrd and rootfs of its own"
             )
+        if not isinstance(self.files, BootFiles):
+            raise InvalidValue(f"image '{self.name}' has no rootfs: it was made of `files:`")
         return self.files
 
     def blobs(self) -> Iterator[Blob]:
@@ -178,10 +191,11 @@ class Template:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """How a kind of machine is provisioned."""
+    """How a kind of machine is provisioned. `image` is empty where its action needs none."""
 
     name: str
     image: str
+    family: str = "kairos"  # the folder of boot-templates/
     action: Action = Action.INSTALL
     templates: tuple[Template, ...] = ()
     kernel_args: tuple[str, ...] = ()
@@ -190,15 +204,49 @@ class Profile:
     boot: Mapping[str, str] = field(default_factory=dict)  # over the site's, see boot/chains.py
     network: KernelNetwork = field(default_factory=KernelNetwork)
     documents_opened_by: str = ""  # the key in trusted boot's `config_url`; empty: none does
+    match: tuple[Selector, ...] = ()  # machines that get it though nobody named them
+    hostname: str = ""  # the pattern of their names
+    ram: Ram = field(default_factory=Ram)
+    menu: Menu = field(default_factory=Menu)
+    disks: tuple[str, ...] = ()  # what a wipe erases; empty: it has to be said with the order
+    ssh_keys: tuple[str, ...] = ()  # who may log in to a rescue
+    timeout: int = 3600  # seconds without a sign of an install, after which it has failed; 0: never
+    cluster: str = ""
+    role: Role | None = None
+    phone_home: PhoneHome | None = None  # over the site's
+
+    @property
+    def arms(self) -> bool:
+        """Whether a machine that is named with it is armed. A wipe is only ever ordered."""
+        if self.action is Action.RAM:
+            return self.ram.writes_disks
+        return self.action is Action.INSTALL
+
+
+class Origin(StrEnum):
+    """Who named a machine."""
+
+    SITE = "site"  # the site file
+    SELECTED = "selected"  # a profile's selector
+    APPROVED = "approved"  # a person, by `nodes approve` or from a table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSpec:
-    """What the site file says of one machine."""
+    """What is said of one machine. It is known by its cards, or by what its firmware says of it;
+    `profile` is empty where selectors choose it."""
 
     name: str
-    macs: tuple[Mac, ...]
-    profile: str
+    macs: tuple[Mac, ...] = ()
+    profile: str = ""
+    uuid: str = ""  # small letters, as the firmware's own byte order has it
+    serial: str = ""
+    asset: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    cluster: str = ""  # over its profile's
+    role: Role | None = None
+    power: Power | None = None
+    origin: Origin = Origin.SITE
     variables: Mapping[str, object] = field(default_factory=dict)
     exits: Mapping[Firmware, ExitMethod] = field(default_factory=dict)
     recipe: str = ""  # overrides what its firmware would be answered with; empty: chosen
@@ -218,3 +266,7 @@ class Site:
     registries: Mapping[str, RegistryHost] = field(default_factory=dict)
     boot: Mapping[str, str] = field(default_factory=dict)  # row → word, see boot/chains.py
     dhcp: DhcpSite = field(default_factory=DhcpSite)
+    unknown: Unknown = field(default_factory=Unknown)
+    clusters: Mapping[str, Cluster] = field(default_factory=dict)
+    phone_home: PhoneHome = field(default_factory=PhoneHome)
+    webhooks: tuple[Webhook, ...] = ()

@@ -1,6 +1,6 @@
-"""The two secrets of one boot: the document's, which ends with the install, and the reports',
-which the installed system still uses. The second follows from the first, never the other way
-round; the store keeps only the digests of both."""
+"""The secrets of one boot: the document's, which ends with the install, the reports', which the
+installed system still uses, and the one that its agent registers with. Each follows from the one
+before, never the other way round; the store keeps only their digests."""
 
 from __future__ import annotations
 
@@ -25,6 +25,14 @@ class BootTokens:
         return hashlib.sha256(b"report:" + self.document.encode()).hexdigest()[:32]
 
     @property
+    def phone(self) -> str:
+        return phone_token(self.report)
+
+    @property
+    def phone_key(self) -> str:
+        return key_of(self.phone)
+
+    @property
     def document_key(self) -> str:
         return key_of(self.document)
 
@@ -36,3 +44,8 @@ class BootTokens:
 def key_of(token: str) -> str:
     """What the store keeps of a token."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def phone_token(report_token: str) -> str:
+    """What the agent of the system installed by that boot registers with."""
+    return hashlib.sha256(b"phone:" + report_token.encode()).hexdigest()[:32]

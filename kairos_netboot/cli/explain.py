@@ -15,7 +15,7 @@ from ..boot.decide import Decision, Outcome, decide
 from ..boot.extlinux import extlinux_config, extlinux_disk_config
 from ..boot.fleet import Fleet
 from ..boot.grub import Where, grub_config, grub_disk_config
-from ..boot.plan import BootPlan, plan_install
+from ..boot.plan import BootPlan, make_plan
 from ..boot.respond import boot_for, describe_client, recipe_for
 from ..boot.site import Image, Medium
 from ..boot.tokens import BootTokens
@@ -189,8 +189,8 @@ def _install(
     if node is None or node.spec is None or profile is None:
         return
     loader = _loader_of(chain, client, decision.image)
-    plan = plan_install(decision, client.mac, urls, _NO_TOKENS, loader)
-    built = document_for(fleet, node, urls, _NO_TOKENS.report)
+    plan = make_plan(decision, client.mac, urls, _NO_TOKENS, loader)
+    built = document_for(fleet, node, urls, _NO_TOKENS.report, plan.action)
     title, script = _started(plan, chain, client)
     document = built.text
     if not show_secrets:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ..boot.actions import Action
 from ..boot.fleet import Fleet, Node
 from ..boot.site import NodeSpec, Profile
 from ..boot.urls import Urls
@@ -11,8 +12,10 @@ from ..errors import DocumentProblem
 from .document import Document, build
 
 
-def document_for(fleet: Fleet, node: Node, urls: Urls, report_token: str) -> Document:
-    """Raises DocumentProblem, one line for each error that would break the install."""
+def document_for(
+    fleet: Fleet, node: Node, urls: Urls, report_token: str, action: Action
+) -> Document:
+    """Of a boot for `action`. Raises DocumentProblem, a line for each error that would break it."""
     if node.spec is None or node.spec.profile not in fleet.profiles:
         raise DocumentProblem(f"{node.name} has no profile, so no document")
     profile = fleet.profiles[node.spec.profile]

@@ -124,3 +124,34 @@ def exits(at: Located | None) -> dict[Firmware, ExitMethod]:
             raise value.mistake(f"{method} is not for {firmware} machines, which have {others}")
         found[firmware] = method
     return found
+
+
+def flag(fields: Mapping[str, Located], key: str, *, default: bool) -> bool:
+    return fields[key].flag() if key in fields else default
+
+
+def word(fields: Mapping[str, Located], key: str, default: str) -> str:
+    return fields[key].text() if key in fields else default
+
+
+def number(fields: Mapping[str, Located], key: str, default: int | None) -> int | None:
+    if key not in fields:
+        return default
+    text = fields[key].text()
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise fields[key].mistake(f"'{text}' is no number")
+    return int(text)
+
+
+_DURATION = re.compile(r"([0-9]{1,9})([smhd]?)")
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def duration(fields: Mapping[str, Located], key: str, default: int) -> int:
+    """In seconds."""
+    if key not in fields:
+        return default
+    match = _DURATION.fullmatch(fields[key].text())
+    if match is None:
+        raise fields[key].mistake("no time: write 90s, 30m, 12h or 7d")
+    return int(match[1]) * _SECONDS[match[2]]

@@ -21,6 +21,7 @@ from ..boot.network import (
 )
 from ..cloudconfig.spelling import hint_or_known
 from .fields import checked, choice, texts
+from .keys import names
 from .located import Located
 
 T = TypeVar("T")
@@ -57,7 +58,7 @@ def _way(at: Located, row: str) -> str:
 def dhcp_site(at: Located | None) -> DhcpSite:
     if at is None:
         return DhcpSite()
-    fields = at.fields("mode", "listen", "subnets", "check-address", "despite-others")
+    fields = at.fields(*names("dhcp"))
     entries = fields["subnets"].entries() if "subnets" in fields else ()
     subnets = tuple(_subnet(key, value) for key, value in entries)
     mode = choice(fields, "mode", DhcpMode.PROXY)
@@ -81,7 +82,7 @@ def _refuse_overlap(at: Located, networks: list[IPv4Network]) -> None:
 
 def _subnet(key: str, at: Located) -> Subnet:
     network = _parsed(at, IPv4Network, key, "a network like 192.168.77.0/24")
-    fields = at.fields("ranges", *_OPTIONS)
+    fields = at.fields(*names("subnet"))
     ranges = tuple(_range(text, network) for text in texts(fields.get("ranges")))
     for (_, last), (first, _) in pairwise(sorted(ranges)):
         if first <= last:

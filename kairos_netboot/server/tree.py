@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Mapping
 
 from ..boot import raspberry
-from ..boot.decide import Outcome
 from ..boot.extlinux import boot_script, extlinux_config, extlinux_disk_config
 from ..boot.grub import (
     Where,
@@ -184,7 +183,7 @@ class Tree:
         """The files of a machine that may be installed; starts nothing. Raises UnknownName."""
         decision = self._boots.look(mac)
         files = decision.image.files if decision.image else None
-        if decision.outcome is Outcome.INSTALL and isinstance(files, BootFiles):
+        if decision.loads and isinstance(files, BootFiles):
             return files
         raise UnknownName(f"{mac} has no boot files: {decision.reason}")
 
@@ -193,9 +192,9 @@ class Tree:
             return await asyncio.to_thread(self._inside.file, files.rootfs.digest, name)
 
     async def _has_trees(self, started: Started) -> bool:
-        if started.plan is None:
+        if started.plan is None or started.plan.rootfs is None:
             return False
-        rootfs = started.plan.boot_files.rootfs.digest
+        rootfs = started.plan.rootfs.digest
         async with self._reading:
             return await asyncio.to_thread(self._inside.has_device_trees, rootfs)
 

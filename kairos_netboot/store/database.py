@@ -16,7 +16,7 @@ from ..errors import StoreProblem
 from .ownership import give_to_owner
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_NEWEST = "0003"
+_NEWEST = "0004"
 _ALONE = "alone"
 
 

@@ -15,7 +15,7 @@ from .schema import images, nodes
 from .site import read_profiles
 
 # A node in one of these may fetch its boot files at any moment, again and again.
-_FETCHING = (State.BOOTING, State.INSTALLING)
+_FETCHING = (State.BOOTING, State.INSTALLING, State.LIVE, State.WIPING)
 
 
 def read_images(connection: Connection) -> dict[str, Image]:

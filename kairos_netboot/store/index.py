@@ -17,6 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import ParamSpec, TypeVar
 
+from ..boot.actions import STARTS, Action
 from ..boot.fleet import Event, Fleet, Node
 from ..boot.lifecycle import Kind
 from ..boot.site import Image
@@ -110,17 +111,36 @@ class Index:
         return next((n for n in self.fleet.nodes if n.id == node.id), node)
 
     async def begin_boot(
-        self, node: Node, tokens: BootTokens, text: str, image: Image
+        self,
+        node: Node,
+        tokens: BootTokens,
+        text: str,
+        image: Image,
+        action: Action = Action.INSTALL,
     ) -> Node | None:
         """As Store.begin_boot."""
-        event = _event(node, Kind.BOOT_STARTED, text)
+        event = _event(node, STARTS[action], text)
         async with self._writing:
-            begun = await self._call(self._store.begin_boot, node, tokens, event, image)
+            begun = await self._call(self._store.begin_boot, node, tokens, event, image, action)
         if begun is None:
             await self.load()
         else:
             self.fleet = self.fleet.with_node(begun)
         return begun
+
+    async def order_done(self, node: Node) -> Node:
+        """The node without its order."""
+        async with self._writing:
+            done = await self._call(self._store.set_order, node.name, None, datetime.now(UTC))
+        self.fleet = self.fleet.with_node(done)
+        return done
+
+    async def call(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """A blocking operation of the store, in its thread; what it wrote is loaded by then."""
+        async with self._writing:
+            result = await self._call(work, *args, **kwargs)
+            await self.load()
+        return result
 
     async def keep_leases(self, leases: Sequence[Lease]) -> None:
         """On the disk when it returns; raises StoreProblem."""

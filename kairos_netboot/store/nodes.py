@@ -6,22 +6,25 @@ Each function works inside a transaction of its caller's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, RowMapping, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from ..boot.actions import Action, Order
 from ..boot.fleet import Event, Node
 from ..boot.lifecycle import SETTLED, Kind, State, fold
 from ..boot.site import Image
 from ..boot.tokens import BootTokens
 from ..values import Mac
-from .rows import to_spec
+from .rows import from_order, to_order, to_spec
 from .schema import events, macs, nodes, settled_macs
 
 # How many machines nobody named are kept: a broken or hostile network must not fill the disk.
 MAX_DISCOVERED = 4096
+# A node that runs from memory begins a boot a day for years; nobody waits for the oldest.
+_KEYS_KEPT = 16
 
 
 def read_nodes(connection: Connection) -> tuple[Node, ...]:
@@ -48,6 +51,11 @@ def _node(row: RowMapping, owned: tuple[Mac, ...]) -> Node:
         document_key=row["document_key"],
         report_keys=frozenset(row["report_keys"]),
         facts=row["facts"],
+        phone_keys=frozenset(row["phone_keys"]),
+        running=Action(row["running"]) if row["running"] else None,
+        order=to_order(row["action_order"]),
+        denied=row["denied"],
+        seen=datetime.fromtimestamp(row["seen"], UTC) if row["seen"] is not None else None,
     )
 
 
@@ -98,16 +106,25 @@ def last_events(connection: Connection) -> dict[int, Event]:
     return {row.node: _event(row) for row in rows}
 
 
-def open_boot(connection: Connection, node: int, tokens: BootTokens, image: Image) -> None:
+def open_boot(
+    connection: Connection, node: int, tokens: BootTokens, image: Image, action: Action
+) -> None:
     """From now on the document is this boot's alone; those of earlier ones may still be at work,
-    and so their reports are heard and their files kept."""
-    keys, files = nodes.c.report_keys, nodes.c.boot_files
-    known = connection.execute(select(keys, files).where(nodes.c.id == node)).one()
-    digests = (*known.boot_files, *(blob.digest for blob in image.blobs()))
+    and so their reports are heard and their files kept. A boot of what destroys nothing leaves the
+    reports of the system on the disk alone; it takes an order back."""
+    columns = (nodes.c.report_keys, nodes.c.boot_files, nodes.c.phone_keys)
+    known = connection.execute(select(*columns).where(nodes.c.id == node)).one()
+    earlier = known.boot_files if action is Action.INSTALL else ()
+    digests = (*earlier, *(blob.digest for blob in image.blobs()))
+    has_agent = action in (Action.INSTALL, Action.RAM)
+    phone_keys = [*known.phone_keys, *([tokens.phone_key] if has_agent else [])]
     row = {
         "document_key": tokens.document_key,
-        "report_keys": [*known.report_keys, tokens.report_key],
+        "report_keys": [*known.report_keys, tokens.report_key][-_KEYS_KEPT:],
         "boot_files": list(dict.fromkeys(digests)),
+        "phone_keys": phone_keys[-_KEYS_KEPT:],
+        "running": action,
+        "action_order": None,
     }
     connection.execute(update(nodes).where(nodes.c.id == node).values(row))
 
@@ -118,7 +135,14 @@ def close_document(connection: Connection, node: int) -> None:
 
 def close_boots(connection: Connection, node: int) -> None:
     """Nobody is at work on it any more: no report is heard, no file kept for it."""
-    row = {"document_key": "", "report_keys": [], "boot_files": []}
+    row: dict[str, object] = {"document_key": "", "running": "", "action_order": None}
+    row |= {"report_keys": [], "boot_files": [], "phone_keys": []}
+    connection.execute(update(nodes).where(nodes.c.id == node).values(row))
+
+
+def set_order(connection: Connection, node: int, order: Order | None) -> None:
+    """What a person wants of its next boot."""
+    row = {"action_order": from_order(order)}
     connection.execute(update(nodes).where(nodes.c.id == node).values(row))
 
 

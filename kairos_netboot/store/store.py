@@ -4,23 +4,27 @@ thread, the commands directly. Each operation is one transaction."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from contextlib import AbstractContextManager
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
+from ..boot.actions import Action, Order
 from ..boot.changes import setting_changes
 from ..boot.fleet import Event, Fleet, Node
-from ..boot.lifecycle import MAX_BOOTS, MAY_INSTALL, Kind
+from ..boot.lifecycle import may_start
 from ..boot.site import Image, ImageSource, RegistryHost, Site
 from ..boot.tokens import BootTokens
 from ..dhcp.leasebook import Lease
 from ..errors import StoreProblem, UnknownName
 from ..values import Blob, Digest, Mac
 from .blobs import BlobStore
+from .clusters import put_clusters, read_clusters, read_standings
 from .database import change_count, open_database, reading, writing
 from .directory import open_directory
+from .discovery import discover
 from .images import (
     drop_image,
     is_kept,
@@ -32,22 +36,18 @@ from .images import (
 from .leases import put_leases, read_leases
 from .network_rows import from_dhcp, to_dhcp
 from .nodes import (
-    MAX_DISCOVERED,
-    add_node,
     append,
-    close_boots,
     last_events,
     open_boot,
     read_node,
     read_nodes,
     read_timeline,
-    set_facts,
 )
+from .orders import give_order, rearm
 from .ownership import give_to_owner
-from .rows import from_registry, to_registry
-from .schema import macs, nodes
+from .rows import from_registry, from_unknown, to_phone_home, to_registry, to_unknown
 from .settings import put_setting, setting
-from .site import put_nodes, put_profiles, read_profiles
+from .site import Profiles, put_nodes, put_profiles, read_profiles
 
 
 class Store:
@@ -78,6 +78,10 @@ class Store:
                 read_former(connection),
                 setting(connection, "boot", {}),
                 to_dhcp(setting(connection, "dhcp", {})),
+                unknown=to_unknown(setting(connection, "unknown", {})),
+                clusters=read_clusters(connection),
+                standings=read_standings(connection),
+                phone_home=to_phone_home(setting(connection, "phone-home", {})),
             )
 
     def change_count(self) -> int:
@@ -102,13 +106,18 @@ class Store:
                 (setting(connection, "boot", {}), to_dhcp(setting(connection, "dhcp", {}))),
                 (site.boot, site.dhcp),
             )
+            before = read_profiles(connection)
             lines += put_profiles(connection, site.profiles)
             put_setting(connection, "vendor-recipes", dict(site.vendor_recipes))
             put_setting(connection, "boot", dict(site.boot))
             put_setting(connection, "dhcp", from_dhcp(site.dhcp))
             hosts = {name: from_registry(host) for name, host in site.registries.items()}
             put_setting(connection, "registries", hosts)
-            return lines + put_nodes(connection, site.nodes, at)
+            put_setting(connection, "unknown", from_unknown(site.unknown))
+            put_setting(connection, "phone-home", asdict(site.phone_home))
+            put_setting(connection, "webhooks", [asdict(hook) for hook in site.webhooks])
+            lines += put_nodes(connection, site.nodes, Profiles(before, site.profiles), at)
+            return lines + put_clusters(connection, site.clusters, at)
 
     # Leases
 
@@ -210,42 +219,52 @@ class Store:
             changed = {e.node for e, once in events if append(connection, e, once)}
             return [read_node(connection, node) for node in sorted(changed)]
 
-    def begin_boot(self, node: Node, tokens: BootTokens, event: Event, image: Image) -> Node | None:
-        """Count one start of the installer and open its document. None where the node may not
-        install any more, has used up its starts, or it or `image` is another since a moment.
+    def begin_boot(
+        self,
+        node: Node,
+        tokens: BootTokens,
+        event: Event,
+        image: Image,
+        action: Action = Action.INSTALL,
+    ) -> Node | None:
+        """Count one start of what the event says and open its document. None where the node may
+        not start that any more, or it, its order or `image` is another since a moment.
 
         The image's blobs are kept as long as the node may fetch them."""
         with writing(self._engine) as connection:
             now = read_node(connection, node.id)
-            same = now.spec is not None and (now.spec, now.macs) == (node.spec, node.macs)
-            if not same or now.state not in MAY_INSTALL or now.boots >= MAX_BOOTS:
+            same = now.spec is not None and _asked_of(now) == _asked_of(node)
+            if not same or not may_start(now.state, now.boots, event.kind):
                 return None
             if not is_kept(connection, image):
                 return None
             append(connection, event)
-            open_boot(connection, node.id, tokens, image)
+            open_boot(connection, node.id, tokens, image, action)
             return read_node(connection, node.id)
 
     def rearm(self, name: str, at: datetime) -> Node:
         """Raises UnknownName for a node the site does not name."""
         with writing(self._engine) as connection:
-            node = Fleet(read_nodes(connection)).named(name)
-            if node.spec is None:
-                raise UnknownName(f"nobody named {name}: give it a node in the site file first")
-            sentence = "armed again by hand: installs when it next boots from the network"
-            append(connection, Event(node=node.id, at=at, kind=Kind.REARMED, text=sentence))
-            close_boots(connection, node.id)
-            return read_node(connection, node.id)
+            return rearm(connection, name, at)
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """For whole operations that live in other modules: a transaction that sees one moment."""
+        return reading(self._engine)
+
+    def writing(self) -> AbstractContextManager[Connection]:
+        """The same, with the write lock from its start."""
+        return writing(self._engine)
+
+    def set_order(self, name: str, order: Order | None, at: datetime) -> Node:
+        """What a named node does at its next boot; None takes it back. Raises UnknownName."""
+        with writing(self._engine) as connection:
+            return give_order(connection, name, order, at)
 
     def discover(self, seen: Mapping[Mac, Mapping[str, str]], at: datetime) -> list[Node]:
         """Record what machines that asked told of themselves; those that nobody named too, as
         long as there are not too many of them. The nodes as they now stand."""
         with writing(self._engine) as connection:
-            found = [_discover(connection, mac, at) for mac in seen]
-            for node, facts in zip(found, seen.values(), strict=True):
-                if node is not None:
-                    set_facts(connection, node, facts)
-            return [read_node(connection, node) for node in found if node is not None]
+            return discover(connection, seen, at)
 
     # Settings
 
@@ -265,14 +284,6 @@ class Store:
             return str(setting(connection, "server-url", ""))
 
 
-def _discover(connection: Connection, mac: Mac, at: datetime) -> int | None:
-    node = connection.execute(select(macs.c.node).where(macs.c.mac == mac)).scalar()
-    if node is not None:
-        return int(node)
-    unnamed = select(func.count()).where(nodes.c.name.is_(None))
-    if connection.execute(unnamed).scalar_one() >= MAX_DISCOVERED:
-        return None
-    node = add_node(connection, (mac,))
-    sentence = "asked to boot from the network; nobody named it, so it got no answer"
-    append(connection, Event(node=node, at=at, kind=Kind.DISCOVERED, text=sentence))
-    return node
+def _asked_of(node: Node) -> tuple[object, ...]:
+    """What a boot goes by, besides the state: as it was when it was decided on."""
+    return node.spec, node.macs, node.order, node.denied

@@ -13,6 +13,7 @@ import re
 
 from aiohttp import web
 
+from ..boot.actions import Action
 from ..boot.fleet import Fleet, Node
 from ..boot.lifecycle import MAY_INSTALL, Kind, State
 from ..boot.site import Medium
@@ -45,7 +46,7 @@ async def keyed_document(request: web.Request) -> web.Response:
         return refuse(request, node, f"{node.name} has not started its image from here yet")
     try:
         token = await _report_token(request, node)
-        built = document_for(index.fleet, node, urls_of(request), token)
+        built = document_for(index.fleet, node, urls_of(request), token, Action.INSTALL)
     except NetbootError as error:
         return refuse(request, node, str(error))
     if request.method == "GET":

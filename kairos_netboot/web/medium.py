@@ -17,7 +17,7 @@ from ..boot.grub import Where, grub_config, grub_disk_config
 from ..boot.lifecycle import MAY_INSTALL, Kind
 from ..boot.medium import Disk, boot_disk
 from ..boot.plan import BootPlan
-from ..boot.site import BootFiles, Medium, MediumKind
+from ..boot.site import KernelFiles, Medium, MediumKind
 from ..errors import InvalidValue, NetbootError, UnknownName
 from ..store.boots import Started
 from ..values import Arch, Blob, Digest, Mac, Stage
@@ -130,8 +130,8 @@ def _disk_of(request: web.Request, started: Started) -> tuple[Disk, str]:
     return disk, Digest.of(config.encode()).hex
 
 
-def _made_for(decision: Decision, plan: BootPlan | None) -> tuple[Arch, BootFiles | None]:
-    return (plan.arch, plan.boot_files) if plan else (_arch(decision), None)
+def _made_for(decision: Decision, plan: BootPlan | None) -> tuple[Arch, KernelFiles | None]:
+    return (plan.arch, plan.kernel_files) if plan else (_arch(decision), None)
 
 
 def _arch(decision: Decision) -> Arch:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from ..boot.actions import Action
 from ..boot.fleet import Node
-from ..boot.lifecycle import MAY_INSTALL, Kind
+from ..boot.lifecycle import Kind
 from ..boot.tokens import BootTokens, key_of
 from ..cloudconfig.for_node import document_for
 from ..cloudconfig.loud import refusal
@@ -34,10 +35,11 @@ async def document(request: web.Request) -> web.Response:
     node = index.fleet.by_document_key(key_of(token))
     if node is None:
         return refuse(request, None, "this address is of an earlier boot, or of none")
-    if node.state not in MAY_INSTALL:
+    if not node.opens_document:
         return refuse(request, node, f"{node.name} is {node.state}, not being installed")
     try:
-        built = document_for(index.fleet, node, urls_of(request), BootTokens(token).report)
+        report, action = BootTokens(token).report, node.running or Action.INSTALL
+        built = document_for(index.fleet, node, urls_of(request), report, action)
     except NetbootError as error:
         return refuse(request, node, str(error))
     if request.method == "GET":

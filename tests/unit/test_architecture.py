@@ -15,7 +15,7 @@ LAYERS = (
     ("cli",),
     ("serve", "doctor"),
     ("config",),
-    ("server", "web"),
+    ("server", "web", "power"),
     ("images",),
     ("store",),
     ("cloudconfig",),

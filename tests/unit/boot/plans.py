@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kairos_netboot.boot.actions import Action
 from kairos_netboot.boot.plan import BootPlan
 from kairos_netboot.boot.urls import Urls
 from kairos_netboot.values import Arch, Stage
@@ -12,6 +13,8 @@ URLS = Urls("http://192.0.2.1:8080")
 
 def plan_of(command_line: str = "console=ttyS0 netboot", urls: Urls = URLS) -> BootPlan:
     return BootPlan(
+        action=Action.INSTALL,
+        family="kairos",
         node="alpha",
         mac=sample.MAC,
         loader=Stage.GRUB,

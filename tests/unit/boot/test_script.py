@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from kairos_netboot.boot.decide import decide
 from kairos_netboot.boot.lifecycle import State
-from kairos_netboot.boot.plan import plan_install
+from kairos_netboot.boot.plan import make_plan
 from kairos_netboot.boot.site import ExitMethod
 from kairos_netboot.boot.tokens import BootTokens
 from kairos_netboot.boot.urls import Urls
@@ -18,7 +18,7 @@ FILES = f"{BASE}/boot/52-54-00-00-00-01"
 
 def test_the_install_script_whole() -> None:
     decision = decide(fleet(node()), MAC, Firmware.UEFI, Arch.AMD64)
-    script = SCRIPTS.install(plan_install(decision, MAC, Urls(BASE), TOKENS))
+    script = SCRIPTS.install(make_plan(decision, MAC, Urls(BASE), TOKENS))
     assert (
         script
         == f"""#!ipxe
