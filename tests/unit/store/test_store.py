@@ -267,7 +267,7 @@ def test_only_a_named_node_can_be_armed(store: Store) -> None:
 def test_machines_nobody_named_cannot_fill_the_disk(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kairos_netboot.store.store.MAX_DISCOVERED", 2)
+    monkeypatch.setattr("kairos_netboot.store.discovery.MAX_DISCOVERED", 2)
     assert len(store.discover({Mac(f"5254000000{i:02}"): {} for i in range(4)}, NOW)) == 2
     assert len(store.fleet().nodes) == 2
 
