@@ -1,7 +1,8 @@
-"""`apply`: make the site file so."""
+"""`apply`: make the site file so. `schema`: what editors know of it."""
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ from ..boot.tokens import BootTokens
 from ..boot.urls import Urls
 from ..cloudconfig.for_node import checked_document
 from ..config.resources import load_recipes
+from ..config.schema import json_schema
 from ..config.sitefile import load_site
 from ..errors import DocumentProblem, SiteMistake
 from ..images.progress import Tell
@@ -39,6 +41,11 @@ def apply(
         say(line)
     for warning in warnings:
         typer.echo(f"note: {warning}", err=True)
+
+
+def schema() -> None:
+    """Print the JSON schema of site files, for editors."""
+    say(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
 
 def check_documents(site: Site) -> list[str]:

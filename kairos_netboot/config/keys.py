@@ -14,7 +14,7 @@ class Key:
     """`form` is how its value is written, as the docs show it, and a JSON schema's type follows
     from it: a word in capitals stands for a text, `[…]` a list (or one text), `{…}` a mapping,
     `a|b` a choice. `section`: the keys of the mapping that is its value, or of each of its entries
-    where `named`."""
+    where `named`. `plain`: what may stand in the mapping's place."""
 
     name: str
     form: str
@@ -23,6 +23,7 @@ class Key:
     required: bool = False
     section: str = ""
     named: str = ""  # what the entries' keys are: NAME, NETWORK, HOST[:PORT]
+    plain: str = ""
 
 
 def _key(name: str, form: str, says: str, default: str = "", **more: object) -> Key:
@@ -31,12 +32,27 @@ def _key(name: str, form: str, says: str, default: str = "", **more: object) -> 
 
 SECTIONS: dict[str, tuple[Key, ...]] = {
     "site": (
-        _key("registries", "{…}", "how registries are reached", section="registry", named="HOST"),
-        _key("images", "{…}", "operating-system images", section="image", named="NAME"),
+        _key(
+            "registries",
+            "{…}",
+            "how registries are reached",
+            section="registry",
+            named="HOST[:PORT]",
+        ),
+        _key(
+            *("images", "{…}", "operating-system images"),
+            section="image",
+            named="NAME",
+            plain="REFERENCE",
+        ),
         _key("profiles", "{…}", "how machines are provisioned", section="profile", named="NAME"),
         _key("nodes", "{…}", "the machines", section="node", named="NAME"),
         _key("clusters", "{…}", "nodes that form one Kubernetes", section="cluster", named="NAME"),
-        _key("unknown", "{…}", "machines that nobody named", section="unknown"),
+        _key(
+            *("unknown", "{…}", "machines that nobody named"),
+            section="unknown",
+            plain="ignore|inventory|PROFILE",
+        ),
         _key("phone-home", "{…}", "what installed nodes' agents tell", section="phone-home"),
         _key("webhooks", "[{…}]", "who is told when a node's state changes", section="webhook"),
         _key("vendor-recipes", "{MAC-PREFIX: NAME}", "recipes for all cards of a vendor"),

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection
 
 from ..boot.actions import Action, Order
-from ..boot.changes import setting_changes
 from ..boot.fleet import Event, Fleet, Node
 from ..boot.lifecycle import may_start
 from ..boot.site import Image, ImageSource, RegistryHost, Site
@@ -34,7 +33,7 @@ from .images import (
     read_images,
 )
 from .leases import put_leases, read_leases
-from .network_rows import from_dhcp, to_dhcp
+from .network_rows import to_dhcp
 from .nodes import (
     append,
     last_events,
@@ -45,9 +44,10 @@ from .nodes import (
 )
 from .orders import give_order, rearm
 from .ownership import give_to_owner
-from .rows import from_registry, from_unknown, to_phone_home, to_registry, to_unknown
+from .rows import to_phone_home, to_registry, to_unknown
 from .settings import put_setting, setting
 from .site import Profiles, put_nodes, put_profiles, read_profiles
+from .site_settings import put_site_settings
 
 
 class Store:
@@ -102,20 +102,9 @@ class Store:
     def apply(self, site: Site, at: datetime) -> list[str]:
         """Make the site so; what changed, a sentence each."""
         with writing(self._engine) as connection:
-            lines = setting_changes(
-                (setting(connection, "boot", {}), to_dhcp(setting(connection, "dhcp", {}))),
-                (site.boot, site.dhcp),
-            )
+            lines = put_site_settings(connection, site)
             before = read_profiles(connection)
             lines += put_profiles(connection, site.profiles)
-            put_setting(connection, "vendor-recipes", dict(site.vendor_recipes))
-            put_setting(connection, "boot", dict(site.boot))
-            put_setting(connection, "dhcp", from_dhcp(site.dhcp))
-            hosts = {name: from_registry(host) for name, host in site.registries.items()}
-            put_setting(connection, "registries", hosts)
-            put_setting(connection, "unknown", from_unknown(site.unknown))
-            put_setting(connection, "phone-home", asdict(site.phone_home))
-            put_setting(connection, "webhooks", [asdict(hook) for hook in site.webhooks])
             lines += put_nodes(connection, site.nodes, Profiles(before, site.profiles), at)
             return lines + put_clusters(connection, site.clusters, at)
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from kairos_netboot.boot.lifecycle import TABLE, Kind
 from kairos_netboot.boot.site import ExitMethod
 from kairos_netboot.cli.main import app
+from kairos_netboot.cli.site import check_documents
+from kairos_netboot.cloudconfig.yamlnodes import parse, to_value
 from kairos_netboot.config.resources import load_recipes
+from kairos_netboot.config.schema import json_schema, reference
 from kairos_netboot.config.sitefile import load_site
+from kairos_netboot.store.store import Store
+from tests.unit.examples import Example, completed, examples, lay_out
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -29,18 +37,37 @@ def states_table() -> str:
     return "\n".join(rows)
 
 
-def test_the_drawn_life_of_a_node_is_the_table() -> None:
-    page = DOCS / "architecture.md"
+def with_part(page: Path, name: str, part: str) -> str:
+    """The page with what is between `<!-- NAME: … -->` and `<!-- end -->` made anew."""
     text = page.read_text()
     made = re.sub(
-        r"(<!-- states:[^\n]*-->\n).*(<!-- end -->)",
-        lambda match: f"{match[1]}\n{states_table()}\n\n{match[2]}",
+        rf"(<!-- {name}:[^\n]*-->\n).*?(<!-- end -->)",
+        lambda match: f"{match[1]}\n{part}\n\n{match[2]}",
         text,
         flags=re.DOTALL,
     )
     if os.environ.get("UPDATE_DOCS"):
         page.write_text(made)
+    return made
+
+
+def test_the_drawn_life_of_a_node_is_the_table() -> None:
+    page = DOCS / "architecture.md"
+    made = with_part(page, "states", states_table())
     assert page.read_text() == made
+
+
+def test_every_key_of_the_site_file_is_told() -> None:
+    page = DOCS / "site-file.md"
+    made = with_part(page, "keys", reference().rstrip())
+    assert page.read_text() == made
+
+
+def test_the_schema_in_the_docs_is_the_one_that_the_command_prints() -> None:
+    path, made = DOCS / "site.schema.json", json.dumps(json_schema(), indent=2, ensure_ascii=False)
+    if os.environ.get("UPDATE_DOCS"):
+        path.write_text(made + "\n")
+    assert path.read_text() == made + "\n"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -83,6 +110,23 @@ def test_the_site_of_the_first_steps_is_valid(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text(blocks[1])
     site = load_site(tmp_path / "site.yaml", load_recipes().recipes)
 
-    from kairos_netboot.cli.site import check_documents
-
     assert check_documents(site) == []
+
+
+@pytest.mark.parametrize("example", list(examples()), ids=lambda example: example.name)
+def test_every_site_file_that_is_shown_can_be_applied(example: Example, tmp_path: Path) -> None:
+    site_file = lay_out(tmp_path, completed(example.text))
+    site = load_site(site_file, load_recipes().recipes)
+    check_documents(site)
+    store = Store(tmp_path / "state")
+    try:
+        assert store.apply(site, datetime.now(UTC))
+        assert store.apply(site, datetime.now(UTC)) == []
+    finally:
+        store.close()
+    as_read = to_value(parse(site_file.read_text(), "site.yaml"))
+    jsonschema.validate(as_read, json_schema())
+
+
+def test_the_docs_show_site_files() -> None:
+    assert len(list(examples())) > 10

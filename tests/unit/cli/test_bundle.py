@@ -7,21 +7,17 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from tarfile import TarInfo
 
 import pytest
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
     PublicFormat,
 )
-from cryptography.x509.oid import NameOID
 from typer.testing import CliRunner, Result
 
 from kairos_netboot.boot.lifecycle import State
@@ -39,6 +35,7 @@ from kairos_netboot.errors import (
 from kairos_netboot.store.store import Store
 from kairos_netboot.values import Mac
 from tests.bundles import at, files_of, forge, keep, made_image, tar_with, write_files
+from tests.certificates import certificate
 from tests.unit.boot.sample import DOCUMENT
 
 KEY, OTHER_KEY = (ec.derive_private_key(number, ec.SECP256R1()) for number in (7, 8))
@@ -66,13 +63,6 @@ registries:
     ca: ca.pem
 """
 Run = Callable[..., str]
-
-
-def certificate() -> str:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
-    day = datetime(2026, 1, 1, tzinfo=UTC)
-    builder = x509.CertificateBuilder(name, name, KEY.public_key(), 1, day, day.replace(year=2050))
-    return builder.sign(KEY, SHA256()).public_bytes(Encoding.PEM).decode()
 
 
 CERTIFICATE = certificate()
