@@ -9,6 +9,7 @@ NetbootError
 ├── DocumentProblem     a cloud-config that would break an install
 ├── StoreProblem        the state directory or its database
 ├── CannotServe         a port, a right or a file that serving needs
+├── PowerProblem        a machine that could not be switched
 └── ToolMissing         a program that is not installed
 
 Each message is one line: the thing, the place, the way out.
@@ -56,6 +57,10 @@ class StoreProblem(NetbootError):
 
 
 class CannotServe(NetbootError):
+    pass
+
+
+class PowerProblem(NetbootError):
     pass
 
 

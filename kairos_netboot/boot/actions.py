@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ..errors import InvalidValue
 from .lifecycle import Kind
 
 
@@ -60,7 +62,39 @@ class Menu:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """What a person wants of one node at its next boot, over its profile. Taken back by the boot
-    that follows it. `disks`: of a wipe; empty: its profile's."""
+    that follows it, but for a wipe, which stands until it is done or taken back. `disks`: of a
+    wipe."""
 
     action: Action
     disks: tuple[str, ...] = ()
+
+
+def disks_of(order: Order | None, usual: tuple[str, ...]) -> tuple[str, ...]:
+    """What a wipe erases: what was ordered, else what the profile says."""
+    return (order.disks if order and order.action is Action.WIPE else ()) or usual
+
+
+def action_named(word: str | None) -> Action | None:
+    """None for what is no action: what a machine says is not trusted to be one."""
+    return Action(word) if word in set(Action) else None
+
+
+# No space and no quote: it stands on kernel command lines, and in the script that erases.
+_DISK = re.compile(r"/dev/[A-Za-z0-9][A-Za-z0-9._:/@+=,#~-]*")
+_KEY = re.compile(r"(?:sk-)?(?:ssh|ecdsa)-[a-z0-9@.-]+ [A-Za-z0-9+/]{40,}={0,2}(?: [^{}\\]*)?")
+
+
+def disk_path(text: str) -> str:
+    """Raises InvalidValue for what cannot be a whole disk's path."""
+    if not _DISK.fullmatch(text) or {"..", "."} & set(text.split("/")):
+        raise InvalidValue(f"'{text}' is no disk: write it like /dev/disk/by-id/… or /dev/sda")
+    if re.match(r"/dev/disk/by-(label|uuid|partlabel|partuuid)/", text):
+        raise InvalidValue(f"{text} is a file system or a partition: name a whole disk")
+    return text
+
+
+def ssh_key(text: str) -> str:
+    """A line of authorized_keys without options; raises InvalidValue."""
+    if not text.isprintable() or not _KEY.fullmatch(text):
+        raise InvalidValue("that is no public SSH key: write it like `ssh-ed25519 AAAA… comment`")
+    return text

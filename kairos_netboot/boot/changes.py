@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
+from .fleet import Node
+from .identity import identity_of
 from .lifecycle import State
 from .matching import Match
 from .network import DhcpSite
@@ -55,9 +57,15 @@ def node_change(match: Match) -> str:
     if node.spec == spec:
         return ""
     line = f"{_differences(node.spec, spec)}: stays {node.state}"
-    if set(node.macs).isdisjoint(spec.macs):
+    if match.cards and set(node.macs).isdisjoint(match.cards):
         line += f"; if it is another machine now: `kairos-netboot nodes reinstall {spec.name}`"
     return line
+
+
+def waiting_sentence(spec: NodeSpec) -> str:
+    """For a node whose profile the selectors choose."""
+    known_by = f" by its {identity_of(spec)}" if identity_of(spec) and not spec.macs else ""
+    return f"named{known_by}: selectors choose its profile when it tells what they ask for"
 
 
 def kept_sentence(spec: NodeSpec) -> str:
@@ -65,6 +73,15 @@ def kept_sentence(spec: NodeSpec) -> str:
     return (
         f"named, profile '{spec.profile}'; a card of it was an installed machine's, so it boots "
         f"its disk: to install it, `kairos-netboot nodes reinstall {spec.name}`"
+    )
+
+
+def disputed_sentence(spec: NodeSpec, telling: Iterable[Node]) -> str:
+    """For machines that all tell what a node is known by."""
+    cards = ", ".join(mac for node in telling for mac in node.macs)
+    return (
+        f"node {spec.name}: several machines tell its {identity_of(spec)}, so it is none of them: "
+        f"say by MAC which one it is ({cards})"
     )
 
 

@@ -1,12 +1,14 @@
-"""The kernel command line of an unattended install, as Kairos and dracut read it."""
+"""The kernel command line of each action, as Kairos and dracut read it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from ..errors import InvalidValue
 from ..values import Arch, Mac, Stage
+from .actions import Action, Ram
 from .network import KernelNetwork
 
 # The kernel's COMMAND_LINE_SIZE.
@@ -20,8 +22,8 @@ _SERIAL = {Arch.AMD64: "ttyS0", Arch.ARM64: "ttyAMA0", Arch.RISCV64: "ttyS0"}
 # How an interface gets its address, as the second part of an `ip=`.
 _WAYS = {"dhcp", "on", "any", "dhcp6", "auto6", "either6", "link6", "single-dhcp", "link-local"}
 
-# Kairos looks for these anywhere in the whole line (sdk/state): one of them inside a URL or an
-# argument turns an install into something else.
+# Kairos looks for these anywhere in the whole line (sdk/state, immucore): one of them inside a URL
+# or an argument turns what was meant into something else, `kairos.ram.wipe` into an erased disk.
 _MEANINGFUL = (
     "kairos.reset",
     "COS_ACTIVE",
@@ -35,47 +37,116 @@ _MEANINGFUL = (
     "install-mode-interactive",
     "kairos.remote_recovery_mode",
     "kairos.boot_live_mode",
+    "kairos.ram",
 )
+# These start the installer.
+_INSTALLS = ("install-mode", "nodepair.enable")
 
 
-def install_command_line(
-    *,
-    rootfs_url: str,
-    document_url: str,
-    loader: Stage,
-    arch: Arch,
-    mac: Mac,
-    several_cards: bool,
-    network: KernelNetwork,
-    kairos_version: str,
-    extra: tuple[str, ...],
-) -> str:
-    """One line; raises InvalidValue where Kairos would read it otherwise than meant.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boot:
+    """What the line of one boot is made of. `mac` is the card it boots from, which dracut waits for
+    where there are `several_cards`. `may_write`: whether data partitions may be made, and their
+    disk erased, in this boot from memory."""
 
-    `mac` is the card it boots from, which dracut waits for where there are `several_cards`.
-    `extra` goes last: the last `console=` becomes /dev/console.
-    """
-    words = [
+    rootfs_url: str
+    document_url: str
+    loader: Stage
+    arch: Arch
+    mac: Mac
+    several_cards: bool
+    network: KernelNetwork
+    kairos: tuple[int, int] | None = None  # the version; None counts as new
+    flavor: str = ""
+    extra: tuple[str, ...] = ()
+    ram: Ram = field(default_factory=Ram)
+    may_write: bool = False
+
+
+def command_line(action: Action, boot: Boot) -> str:
+    """One line; raises InvalidValue where Kairos would read it otherwise than meant."""
+    own = tuple(_own_words(action, boot))
+    before = (
         # iPXE on UEFI hands over an initrd only by its name. With any other loader the kernel
         # would look for a file of that name on the loader's own device, and stop without one.
-        *(["initrd=initrd"] if loader is Stage.IPXE else []),
-        f"root=live:{rootfs_url}",
+        *(["initrd=initrd"] if boot.loader is Stage.IPXE else []),
+        f"root=live:{boot.rootfs_url}",
         "rd.live.overlay.overlayfs",
         "rd.neednet=1",
-        *_network(network, mac, several_cards),
-        "rd.cos.disable",
-        "netboot",
-        "install-mode",
+        *_network(boot.network, boot.mac, boot.several_cards),
+    )
+    after = (
         "net.ifnames=1",
         "selinux=0",
         "rd.immucore.sysrootwait=900",
-        f"console={_SERIAL.get(arch, 'ttyS0')}",
+        f"console={_SERIAL.get(boot.arch, 'ttyS0')}",
         "console=tty1",
-        *(["nodepair.enable"] if _before_install_mode(kairos_version) else []),
-        *extra,
-        f"config_url={document_url}",
-    ]
-    return _checked(" ".join(words), _LONGEST.get(arch, 1024))
+        *_old_words(action, boot),
+        *boot.extra,  # last: the last `console=` becomes /dev/console
+        *_document(action, boot),
+    )
+    _refuse(" ".join((*before, *after)), () if action is Action.INSTALL else _INSTALLS)
+    return _short(" ".join((*before, *own, *after)), _LONGEST.get(boot.arch, 1024))
+
+
+def _own_words(action: Action, boot: Boot) -> Iterator[str]:
+    """What says to Kairos what is to be done."""
+    if action is Action.RAM:
+        yield from _ram(boot)
+        return
+    # A live system: without `netboot` Kairos does not know it for one, and starts no service.
+    yield from ("rd.cos.disable", "netboot")
+    yield from _LIVE_WORDS[action]
+
+
+_LIVE_WORDS = {
+    Action.INSTALL: ("install-mode",),
+    Action.RESCUE: ("kairos.boot_live_mode",),
+    Action.WIPE: ("kairos.boot_live_mode",),
+    Action.RECOVERY: ("kairos.remote_recovery_mode",),
+    # dracut's own shell, before it goes over to the root it has mounted.
+    Action.SHELL: ("kairos.boot_live_mode", "rd.shell", "rd.break"),
+}
+
+
+def _ram(boot: Boot) -> Iterator[str]:
+    """Not `rd.cos.disable`: immucore looks for `kairos.ram` first, and what the other one stands
+    for, a live system, is not meant. Not `netboot`: agent and kcrypt take that for a live system
+    as well. Only Alpine's init wants it, to fetch the root at all."""
+    if boot.flavor.startswith("alpine"):
+        yield "netboot"
+    yield "kairos.ram"
+    ram = boot.ram
+    if not (boot.may_write and ram.writes_disks):
+        return
+    disk = "" if ram.partitions in ("", "auto") else f"={ram.partitions}"
+    yield f"kairos.ram.create_partitions{disk}"
+    yield from (["kairos.ram.wipe"] if ram.wipe else [])
+    yield from ([f"kairos.ram.oem={ram.oem}"] if ram.oem is not None else [])
+    yield from ([f"kairos.ram.persistent={ram.persistent}"] if ram.persistent is not None else [])
+
+
+def _old_words(action: Action, boot: Boot) -> tuple[str, ...]:
+    """Kairos before v2.5 knows only `nodepair.enable`."""
+    is_old = boot.kairos is not None and boot.kairos < (2, 5)
+    return ("nodepair.enable",) if action is Action.INSTALL and is_old else ()
+
+
+def _document(action: Action, boot: Boot) -> tuple[str, ...]:
+    """`config_url` is only merged into the agent's configuration; `cos.setup` runs stages, in each
+    Kairos there is, and `kairos.config_url` does both from v4.2 on."""
+    url = boot.document_url
+    match action:
+        case Action.RAM:
+            return (f"kairos.config_url={url}",)
+        case Action.RESCUE | Action.WIPE:
+            return (f"cos.setup={url}",)
+        case Action.RECOVERY:
+            return (f"cos.setup={url}", f"config_url={url}")
+        case Action.SHELL:
+            return ()
+        case _:
+            return (f"config_url={url}",)
 
 
 def _network(network: KernelNetwork, mac: Mac, several_cards: bool) -> Iterator[str]:
@@ -122,25 +193,22 @@ def interface_of(text: str) -> str:
 
 def refuse_meaningful(text: str) -> None:
     """Raises InvalidValue for a part of a command line that Kairos would read as an order."""
-    for word in _MEANINGFUL:
+    _refuse(text, ())
+
+
+def _refuse(text: str, also: tuple[str, ...]) -> None:
+    for word in (*_MEANINGFUL, *also):
         if word in text:
             raise InvalidValue(
                 f"the kernel command line holds '{word}', which makes Kairos do something other "
-                "than install: take it out of kernel-args or the server's host name"
+                "than meant: take it out of kernel-args or the server's host name"
             )
 
 
-def _checked(line: str, longest: int) -> str:
-    refuse_meaningful(line)
+def _short(line: str, longest: int) -> str:
     if len(line) >= longest:
         raise InvalidValue(
             f"the kernel command line has {len(line)} characters, the kernel reads "
             f"{longest - 1}: shorten kernel-args"
         )
     return line
-
-
-def _before_install_mode(version: str) -> bool:
-    """Kairos before v2.5 knows only `nodepair.enable`. An unreadable version counts as new."""
-    match = re.match(r"v?(\d+)\.(\d+)", version)
-    return match is not None and (int(match[1]), int(match[2])) < (2, 5)

@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 
 from ..errors import InvalidValue
 from ..values import Arch, Mac
-from .decide import Decision
+from .actions import Action
+from .decide import Decision, Outcome
 from .plan import BootPlan
-from .script import Scripts
+from .script import WAIT_SECONDS, Scripts, titles
 from .urls import Urls, tftp_path
 
 # Places in the network GRUB's configuration, filled in when it is served: the file keeps its
@@ -65,6 +66,46 @@ def grub_disk_config(scripts: Scripts, decision: Decision, arch: Arch | None) ->
     name = _UEFI_NAMES.get(arch or Arch.AMD64, "X64")
     loader = f"/EFI/BOOT/BOOT{name}.EFI"
     return scripts.render("disk.grub.cfg.j2", reason=decision.reason, loader=loader)
+
+
+def grub_without_plan(
+    scripts: Scripts,
+    decision: Decision,
+    mac: Mac,
+    urls: Urls,
+    where: Where,
+    arch: Arch | None = None,
+) -> str:
+    """Of a decision that starts no kernel of ours."""
+    match decision.outcome:
+        case Outcome.WAIT:
+            is_here = where is not Where.MEDIUM and not decision.restarts
+            again = _configuration(urls, mac, where) if is_here else ""
+            return scripts.render(
+                "wait.grub.cfg.j2", reason=decision.reason, again=again, seconds=WAIT_SECONDS
+            )
+        case Outcome.MENU:
+            return _menu(scripts, decision, mac, urls, where)
+        case Outcome.DISK | Outcome.INVENTORY | Outcome.NOTHING | Outcome.INSTALL | Outcome.LIVE:
+            return grub_disk_config(scripts, decision, arch)
+
+
+def _menu(scripts: Scripts, decision: Decision, mac: Mac, urls: Urls, where: Where) -> str:
+    """Each entry is a configuration of its own, so that the choice reaches us."""
+    return scripts.render(
+        "menu.grub.cfg.j2",
+        node=decision.node.name if decision.node else mac,
+        items=[(a, title, _configuration(urls, mac, where, a)) for a, title in titles(decision)],
+        default=decision.menu.default,
+        timeout=decision.menu.timeout,
+        network=where is Where.MEDIUM,
+    )
+
+
+def _configuration(urls: Urls, mac: Mac, where: Where, chosen: Action | None = None) -> str:
+    """By TFTP from the medium as well: the signed GRUB on it knows no HTTP."""
+    device = _device(urls, where if where is Where.HTTP else Where.TFTP)
+    return f"{device}/boot/{mac.hyphens}/grub{f'-{chosen}' if chosen else ''}.cfg"
 
 
 def generic_config(scripts: Scripts) -> str:

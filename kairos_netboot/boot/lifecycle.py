@@ -114,7 +114,7 @@ MAY_WIPE = frozenset(_ERASING)
 # How many times one arming may start the installer, or the eraser, before the brake
 # holds.
 MAX_BOOTS = 3
-_STARTS = (Kind.BOOT_STARTED, Kind.WIPE_STARTED)
+COUNTED = (Kind.BOOT_STARTED, Kind.WIPE_STARTED)
 _ORDERS = (Kind.NAMED, Kind.REARMED, Kind.WIPE_ORDERED)
 
 
@@ -129,7 +129,7 @@ def fold(state: State, boots: int, event: Kind) -> tuple[State, int]:
         return state, boots
     if event in _ORDERS:
         boots = 0
-    elif event in _STARTS:
+    elif event in COUNTED:
         boots += 1
     return advance(state, event), boots
 

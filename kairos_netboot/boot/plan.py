@@ -6,18 +6,20 @@ from dataclasses import dataclass
 
 from ..errors import InvalidValue
 from ..values import Arch, Blob, Mac, Stage
-from .actions import Action
-from .cmdline import install_command_line
+from .actions import STARTS, Action
+from .cmdline import Boot, command_line
 from .decide import Decision
-from .lifecycle import MAX_BOOTS
-from .site import BootFiles, KernelFiles, Medium
+from .fleet import Node
+from .lifecycle import COUNTED, MAX_BOOTS, State
+from .site import BootFiles, Image, KernelFiles, Medium, Profile
 from .tokens import BootTokens
 from .urls import Urls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootPlan:
-    """`boot` counts from 1 since the node was armed. `loader` is what will read the plan."""
+    """`boot` counts from 1 since the node was armed, where what destroys is counted; `max_boots`
+    is 0 where nothing is. `loader` is what will read the plan."""
 
     action: Action
     family: str
@@ -34,6 +36,26 @@ class BootPlan:
     urls: Urls
     report_url: str
     report_token: str
+
+    @property
+    def heading(self) -> str:
+        """For the first line of what a loader reads."""
+        if not self.max_boots:
+            return self.action
+        return f"{self.starts} start {self.boot} of at most {self.max_boots}"
+
+    @property
+    def sentence(self) -> str:
+        """What the machine does now, for its console."""
+        if not self.max_boots:
+            return f"{self.node} does '{self.action}' with {self.image}"
+        does = "installs" if self.action is Action.INSTALL else "erases its disks with"
+        return f"{self.node} {does} {self.image} ({self.boot} of at most {self.max_boots} tries)"
+
+    @property
+    def starts(self) -> str:
+        """What the kernel is started for."""
+        return {Action.INSTALL: "installer", Action.WIPE: "eraser"}.get(self.action, "kernel")
 
     @property
     def kernel_files(self) -> KernelFiles:
@@ -65,21 +87,14 @@ def make_plan(
     node, profile, image = decision.node, decision.profile, decision.image
     if node is None or profile is None or image is None:
         raise AssertionError("a decision that loads has a node, a profile and an image")
-    command_line = ""
+    action = decision.action or Action.INSTALL
+    is_counted = STARTS[action] in COUNTED
+    line = ""
     if isinstance(image.files, BootFiles):
-        command_line = install_command_line(
-            rootfs_url=urls.blob(mac, image.files.rootfs, "rootfs.squashfs"),
-            document_url=urls.document(tokens.document),
-            loader=loader,
-            arch=image.facts.arch,
-            mac=mac,
-            several_cards=len(node.macs) > 1,
-            network=profile.network,
-            kairos_version=image.facts.version,
-            extra=profile.kernel_args,
-        )
+        boot = _boot(node, profile, image, image.files, mac, urls, tokens, loader)
+        line = command_line(action, boot)
     plan = BootPlan(
-        action=decision.action or Action.INSTALL,
+        action=action,
         family=profile.family,
         node=node.name,
         mac=mac,
@@ -88,9 +103,9 @@ def make_plan(
         image_digest=image.digest,
         arch=image.facts.arch,
         files=image.files,
-        boot=node.boots + 1,
-        max_boots=MAX_BOOTS,
-        command_line=command_line,
+        boot=node.boots + 1 if is_counted else 0,
+        max_boots=MAX_BOOTS if is_counted else 0,
+        command_line=line,
         urls=urls,
         report_url=urls.report(tokens.report),
         report_token=tokens.report,
@@ -98,3 +113,30 @@ def make_plan(
     if loader is not Stage.HTTP:
         plan.kernel_files  # noqa: B018 raises for a medium
     return plan
+
+
+def _boot(
+    node: Node,
+    profile: Profile,
+    image: Image,
+    files: BootFiles,
+    mac: Mac,
+    urls: Urls,
+    tokens: BootTokens,
+    loader: Stage,
+) -> Boot:
+    return Boot(
+        rootfs_url=urls.blob(mac, files.rootfs, "rootfs.squashfs"),
+        document_url=urls.document(tokens.document),
+        loader=loader,
+        arch=image.facts.arch,
+        mac=mac,
+        several_cards=len(node.macs) > 1,
+        network=profile.network,
+        kairos=image.facts.kairos,
+        flavor=image.facts.flavor,
+        extra=profile.kernel_args,
+        ram=profile.ram,
+        # Once for each arming: what starts leaves this state (boot/lifecycle.py).
+        may_write=node.state is State.ARMED,
+    )

@@ -14,6 +14,7 @@ from ..values import Firmware, Stage
 from .chains import Chain, chain_for, row_of
 from .decide import Decision, Outcome, decide
 from .fleet import Fleet
+from .place import network_of
 from .site import ExitMethod, Medium
 from .urls import Urls
 
@@ -36,6 +37,11 @@ class Asked:
     @property
     def urls(self) -> Urls:
         return Urls(f"http://{self.server}:{self.http_port}")
+
+    @property
+    def network(self) -> IPv4Address | None:
+        """An address of the one that it was asked from."""
+        return network_of(self.request, self.broadcast_on)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +75,7 @@ def respond(
     if kind is None or asked.client is None:
         return None
     client = asked.client
-    boot = boot_for(client, fleet, asked.urls, loaders)
+    boot = boot_for(client, fleet, asked.urls, loaders, asked.network)
     if not boot.file:
         return Response(decision=boot.decision, reason=boot.reason)
     recipe = recipe_for(boot.decision, client, recipes, fleet.vendor_recipes)
@@ -83,9 +89,16 @@ def respond(
     return Response(decision=boot.decision, reason=boot.reason, reply=reply, boot_file=boot.file)
 
 
-def boot_for(client: Client, fleet: Fleet, urls: Urls, loaders: Container[str]) -> Boot:
-    """What this client is sent to. `loaders`: the names of the boot loaders that are here."""
-    decision = decide(fleet, client.mac, client.firmware, client.arch)
+def boot_for(
+    client: Client,
+    fleet: Fleet,
+    urls: Urls,
+    loaders: Container[str],
+    network: IPv4Address | None = None,
+) -> Boot:
+    """What this client is sent to. `loaders`: the names of the boot loaders that are here;
+    `network`: an address of the one that it asks from."""
+    decision = decide(fleet, client.mac, client.firmware, client.arch, network=network)
     if not client.known and decision.outcome is not Outcome.NOTHING:
         return Boot(decision=decision, reason="its way of asking is not known here: see `doctor`")
     if decision.outcome is Outcome.NOTHING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -71,6 +72,12 @@ class ImageFacts:
     kernel_version: str = ""
     efi_stub: bool | None = None  # whether UEFI firmware can start the kernel; None: not known
     made_of: str = ""  # the image's digest, where the boot files were made elsewhere
+
+    @property
+    def kairos(self) -> tuple[int, int] | None:
+        """The version's first two numbers; None where it has none to read, which counts as new."""
+        match = re.match(r"v?(\d+)\.(\d+)", self.version)
+        return (int(match[1]), int(match[2])) if match else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,12 +33,13 @@ class Unknown:
     approval: bool = False
 
 
-def word_for(unknown: Unknown, node: Node | None) -> str:
-    """What is done about a machine of nobody's; its narrowest network says so."""
-    asked_from = node.facts.get("network", "") if node else ""
-    if asked_from:
-        address = IPv4Address(asked_from)
-        fitting = [network for network in unknown.networks if address in network]
+def word_for(unknown: Unknown, node: Node | None, network: IPv4Address | None = None) -> str:
+    """What is done about a machine of nobody's; its narrowest network says so. `network`: an
+    address of the one it asks from, where it asks now."""
+    told = node.facts.get("network", "") if node else ""
+    asked_from = network or (IPv4Address(told) if told else None)
+    if asked_from is not None:
+        fitting = [known for known in unknown.networks if asked_from in known]
         if fitting:
-            return unknown.networks[max(fitting, key=lambda network: network.prefixlen)]
+            return unknown.networks[max(fitting, key=lambda known: known.prefixlen)]
     return unknown.others

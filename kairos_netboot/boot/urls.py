@@ -27,6 +27,10 @@ class Urls:
     def script(self, mac: Mac) -> str:
         return f"{self.base}/boot/{mac.hyphens}/script.ipxe"
 
+    def inventory(self, mac: Mac) -> str:
+        """Where a machine of nobody's tells what it is; what it knows follows as a query."""
+        return f"{self.base}/inventory/{mac.hyphens}"
+
     def blob(self, mac: Mac, blob: Blob, name: str) -> str:
         """The MAC tells whose timeline a download belongs to; the digest alone names the bytes.
 

@@ -59,6 +59,12 @@ def clock(at: datetime) -> str:
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def short_clock(at: datetime, now: datetime) -> str:
+    """For narrow columns: the time of today, or the day."""
+    is_today = at.astimezone().date() == now.astimezone().date()
+    return at.astimezone().strftime("%H:%M:%S" if is_today else "%Y-%m-%d")
+
+
 def set_up_logging(verbose: bool) -> None:
     """To standard error: decisions always, ignored packets with -v."""
     level = logging.DEBUG if verbose else logging.INFO

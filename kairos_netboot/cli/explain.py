@@ -11,15 +11,17 @@ import typer
 
 from ..boot.advice import advice
 from ..boot.chains import MEDIUM, Chain, Method
+from ..boot.clusters import seat_of
 from ..boot.decide import Decision, Outcome, decide
 from ..boot.extlinux import extlinux_config, extlinux_disk_config
 from ..boot.fleet import Fleet
-from ..boot.grub import Where, grub_config, grub_disk_config
+from ..boot.grub import Where, grub_config, grub_without_plan
 from ..boot.plan import BootPlan, make_plan
 from ..boot.respond import boot_for, describe_client, recipe_for
 from ..boot.site import Image, Medium
 from ..boot.tokens import BootTokens
 from ..boot.urls import Urls
+from ..cloudconfig.cluster import cluster_variables
 from ..cloudconfig.for_node import document_for, variables_of
 from ..cloudconfig.mask import mask
 from ..config.resources import load_recipes, load_scripts
@@ -28,6 +30,7 @@ from ..dhcp.client import Client
 from ..errors import InvalidValue
 from ..values import Arch, Firmware, Mac, Stage
 from .app import Common, opened, say
+from .choices import choice_lines
 
 # Made anew at each boot; this one opens nothing.
 _NO_TOKENS = BootTokens("0" * 32)
@@ -67,7 +70,13 @@ def _mac_of(fleet: Fleet, machine: str) -> Mac:
     try:
         return Mac(machine)
     except InvalidValue:
-        return fleet.named(machine).macs[0]
+        node = fleet.named(machine)
+    if not node.macs:
+        raise InvalidValue(
+            f"{node.name} has not been seen: no machine has told what it is known by, see "
+            "`kairos-netboot nodes discovered`"
+        )
+    return node.macs[0]
 
 
 def _client(fleet: Fleet, mac: Mac, firmware: Firmware | None) -> Client:
@@ -111,6 +120,7 @@ def _lines(
 ) -> Iterator[str]:
     yield f"decision: {decision.outcome}"
     yield f"why:      {decision.reason}"
+    yield from choice_lines(fleet, client.mac)
     if client.firmware is None:
         yield "DHCP:     it has not asked yet: see with --firmware bios or --firmware uefi"
     recipes = load_recipes()
@@ -125,8 +135,8 @@ def _lines(
     if decision.outcome is Outcome.NOTHING:
         return
     chain = boot_for(_first_asking(fleet, client), fleet, urls, loaders).chain
-    if decision.outcome is Outcome.DISK:
-        yield from _section(*_to_disk(decision, chain, client, urls))
+    if not decision.loads:
+        yield from _section(*_without_plan(decision, chain, client, urls))
     else:
         yield from _install(fleet, decision, chain, client, urls, show_secrets=show_secrets)
 
@@ -141,15 +151,18 @@ def _first_asking(fleet: Fleet, client: Client) -> Client:
 _GRUBS = (Method.GRUB, Method.SHIM)
 
 
-def _to_disk(
+def _without_plan(
     decision: Decision, chain: Chain | None, client: Client, urls: Urls
 ) -> tuple[str, str]:
-    """The title and the text of what leads a machine to its disk."""
+    """The title and the text of what starts no kernel: the way to its disk, a menu, a wait."""
+    scripts = load_scripts()
     if chain is not None and chain.method in _GRUBS:
-        return "grub.cfg", grub_disk_config(load_scripts(), decision, client.arch)
+        where = Where.MEDIUM if chain.first == MEDIUM else Where.TFTP
+        arch = client.arch
+        return "grub.cfg", grub_without_plan(scripts, decision, client.mac, urls, where, arch)
     if client.firmware is Firmware.UBOOT:
-        return "extlinux.conf", extlinux_disk_config(load_scripts(), decision)
-    return "script", load_scripts().to_disk(decision, urls)
+        return "extlinux.conf", extlinux_disk_config(scripts, decision)
+    return "script", scripts.without_plan(decision, client.mac, urls)
 
 
 def _started(plan: BootPlan, chain: Chain | None, client: Client) -> tuple[str, str]:
@@ -194,7 +207,8 @@ def _install(
     title, script = _started(plan, chain, client)
     document = built.text
     if not show_secrets:
-        document = mask(document, variables_of(profile, node.spec, urls))
+        in_cluster = cluster_variables(seat_of(fleet, node), urls.report(_NO_TOKENS.report))
+        document = mask(document, variables_of(profile, node.spec, urls, in_cluster))
     yield from _section(title, _without_tokens(script))
     yield from _section("document", _without_tokens(document))
     for finding in built.findings:

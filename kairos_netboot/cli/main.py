@@ -10,7 +10,24 @@ import typer
 
 from .. import __version__
 from ..errors import NetbootError
-from . import bundle, doctor, explain, images, ipxe, nodes, serve, site
+from . import (
+    agents,
+    bundle,
+    clusters,
+    discovered,
+    doctor,
+    events,
+    explain,
+    images,
+    ipxe,
+    logins,
+    nodes,
+    orders,
+    power,
+    replace,
+    serve,
+    site,
+)
 from .app import common
 
 app = typer.Typer(
@@ -22,13 +39,19 @@ app = typer.Typer(
 )
 app.add_typer(images.app, name="images")
 app.add_typer(nodes.app, name="nodes")
+app.add_typer(clusters.app, name="clusters")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(ipxe.app, name="ipxe")
+app.add_typer(logins.app, name="power")
 app.command("apply")(site.apply)
 app.command("schema")(site.schema)
 app.command("serve")(serve.serve)
 app.command("explain")(explain.explain)
 app.command("doctor")(doctor.doctor)
+app.command("events")(events.events)
+
+# Modules that add their verbs to `nodes`.
+_MORE_OF_NODES = (agents, discovered, orders, power, replace)
 
 
 def _version(wanted: bool) -> None:

@@ -1,7 +1,8 @@
-"""`nodes list | show | reinstall`."""
+"""`nodes list | show | log | reinstall`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -9,8 +10,14 @@ import typer
 
 from ..boot.fleet import Event, Fleet, Node
 from ..boot.lifecycle import MAX_BOOTS, Kind, State
+from ..boot.overdue import OWN
+from ..store.logs import INSTALLER, last_lines, lines_after
+from ..store.store import Store
 from ..values import Mac
-from .app import Common, clock, columns, opened, say
+from .app import Common, clock, columns, opened, say, short_clock
+from .follow import changes
+from .restart import prepare_restart, restart
+from .table import fitted, terminal_width
 
 app = typer.Typer(help="The machines: their states and histories.", no_args_is_help=True)
 
@@ -20,14 +27,19 @@ def list_nodes(context: typer.Context) -> None:
     """Every machine that is named or has asked to boot."""
     common: Common = context.obj
     with opened(common.state) as store:
-        last = store.last_events()
-        rows = [_row(node, last.get(node.id)) for node in _sorted(store.fleet())]
+        last, nodes = store.last_events(), _sorted(store.fleet())
+        more, cells = _more_columns(nodes)
+    rows = [_row(node, last.get(node.id), cells[node.id]) for node in nodes]
     if not rows:
         say("no machines yet: name some in a site file and `kairos-netboot apply` it")
         return
-    headings = ("NAME", "STATE", "PROFILE", "MAC", "LAST EVENT", "WHAT")
-    for line in columns([headings, *rows]):
+    headings = ("NAME", "STATE", "PROFILE", *more, "MAC", "LAST", "WHAT")
+    for line in fitted(headings, rows, terminal_width(), _SPARE):
         say(line)
+
+
+# What a narrow terminal can do without, in this order; `nodes show` has it all.
+_SPARE = ("MAC", "LAST", "VERSION", "PROFILE", "BOOT")
 
 
 def _sorted(fleet: Fleet) -> list[Node]:
@@ -35,15 +47,33 @@ def _sorted(fleet: Fleet) -> list[Node]:
     return sorted(fleet.nodes, key=lambda node: (node.spec is None, node.name))
 
 
-def _row(node: Node, last: Event | None) -> tuple[str, ...]:
+def _more_columns(nodes: Sequence[Node]) -> tuple[tuple[str, ...], dict[int, tuple[str, ...]]]:
+    """Headings and, by node, cells of what some of them have told: others' columns stay away."""
+    told = {"BOOT": "boot-state", "VERSION": "version"}
+    shown = {title: fact for title, fact in told.items() if any(n.facts.get(fact) for n in nodes)}
+    cells = {n.id: tuple(n.facts.get(fact) or "-" for fact in shown.values()) for n in nodes}
+    return tuple(shown), cells
+
+
+def _row(node: Node, last: Event | None, more: tuple[str, ...]) -> tuple[str, ...]:
     return (
-        node.spec.name if node.spec else "-",
+        node.name,
         node.state,
         node.spec.profile if node.spec else "-",
+        *more,
         ",".join(node.macs),
-        clock(last.at) if last else "-",
-        last.text if last else "-",
+        short_clock(last.at, datetime.now(UTC)) if last else "-",
+        _doing(node, last),
     )
+
+
+def _doing(node: Node, last: Event | None) -> str:
+    """The last event; how far an install is by now, where that is what it was about."""
+    if last is None:
+        return "-"
+    progress = node.facts.get("progress")
+    is_progress = last.kind is Kind.INSTALL_STEP and node.state is State.INSTALLING
+    return f"installer: {progress}" if is_progress and progress else last.text
 
 
 @app.command()
@@ -57,12 +87,25 @@ def show(
         fleet = store.fleet()
         node = fleet.named(name)
         timeline = store.timeline(node.id)
+        said = _last_words(store, node)
     rows = [(clock(event.at), _since(timeline[0], event), event.text) for event in timeline]
     facts = [("name", node.name), *_facts(fleet, node)]
     if node.state is State.FAILED:
         facts.insert(2, ("did last", _did_last(timeline)))
-    for line in (*columns(facts), "", *columns(rows)):
+    for line in (*columns(facts), "", *columns(rows), *said):
         say(line)
+
+
+# Of an installer that has failed; all that is kept is told by `nodes log`.
+_LAST_WORDS = 40
+
+
+def _last_words(store: Store, node: Node) -> list[str]:
+    if node.state is not State.FAILED:
+        return []
+    with store.reading() as connection:
+        lines = last_lines(connection, node.id, INSTALLER, _LAST_WORDS)
+    return ["", "what its installer said last:", *(line.text for line in lines)] if lines else []
 
 
 def _facts(fleet: Fleet, node: Node) -> list[tuple[str, str]]:
@@ -74,23 +117,17 @@ def _facts(fleet: Fleet, node: Node) -> list[tuple[str, str]]:
         rows.append(("image", profile.image))
     if node.state in (State.BOOTING, State.INSTALLING, State.FAILED):
         rows.append(("installer starts", f"{node.boots} of at most {MAX_BOOTS}"))
-    return [*rows, *sorted(node.facts.items())]
-
-
-# What the machine itself did, as against what was done about it.
-_ITS_OWN = (
-    Kind.BOOT_STARTED,
-    Kind.FILE,
-    Kind.DOCUMENT,
-    Kind.INSTALL_STARTED,
-    Kind.INSTALL_STEP,
-    Kind.BOOT_FAILED,
-)
+    if node.seen:
+        rows.append(("last seen", clock(node.seen)))
+    told = {k: v for k, v in node.facts.items() if v}
+    if node.state is not State.INSTALLING:
+        told.pop("progress", None)
+    return [*rows, *sorted(told.items())]
 
 
 def _did_last(timeline: tuple[Event, ...]) -> str:
     """How far a node that failed has come."""
-    own = [event for event in timeline if event.kind in _ITS_OWN]
+    own = [event for event in timeline if event.kind in OWN - {Kind.LOG, Kind.INSTALL_FAILED}]
     return f"{own[-1].text}, {clock(own[-1].at)}" if own else "nothing"
 
 
@@ -112,13 +149,39 @@ def _since(first: Event, event: Event) -> str:
     return f"+{seconds // 60:02}:{seconds % 60:02}"
 
 
+@app.command("log")
+def show_log(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The node's name, or a MAC address.")],
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
+) -> None:
+    """What a machine said: the end of its installer's log, and by syslog."""
+    common: Common = context.obj
+    with opened(common.state) as store:
+        node, told = store.fleet().named(name), 0
+        for _ in changes(store, follow):
+            with store.reading() as connection:
+                lines = lines_after(connection, node.id, told)
+            for line in lines:
+                say(f"{clock(line.at)}   {line.source:9}   {line.text}")
+                told = line.id
+        if not told:
+            say(f"{node.name} has said nothing: its installer's words come when it ends")
+
+
 @app.command()
 def reinstall(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="The node's name.")],
+    now: Annotated[
+        bool, typer.Option("--now", help="Restart it into the network, by its `power`.")
+    ] = False,
 ) -> None:
     """Arm a node again: when it next boots from the network, its disk is overwritten, once."""
     common: Common = context.obj
     with opened(common.state) as store:
+        prepared = prepare_restart(store, name) if now else None
         node = store.rearm(name, datetime.now(UTC))
-    say(f"{node.name} is {node.state}: it installs when it next boots from the network")
+        say(f"{node.name} is {node.state}: it installs when it next boots from the network")
+        if prepared is not None:
+            restart(store, node, prepared)

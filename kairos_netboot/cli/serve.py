@@ -60,6 +60,13 @@ def serve(
     dhcp6_port: Annotated[int, typer.Option(min=0, max=65535, envvar=_env("DHCP6_PORT"))] = 547,
     tftp_port: Annotated[int, typer.Option(min=0, max=65535, envvar=_env("TFTP_PORT"))] = 69,
     http_port: Annotated[int, typer.Option(min=0, max=65535, envvar=_env("HTTP_PORT"))] = 8080,
+    syslog: Annotated[
+        bool,
+        typer.Option(
+            help="Take what machines log by syslog, and file it under them.", envvar=_env("SYSLOG")
+        ),
+    ] = False,
+    syslog_port: Annotated[int, typer.Option(min=0, max=65535, envvar=_env("SYSLOG_PORT"))] = 514,
     loaders: Annotated[
         list[Path] | None,
         typer.Option(
@@ -90,5 +97,7 @@ def serve(
         interfaces=frozenset(interface or ()),
         loaders=tuple(loaders or ()),
         user=user,
+        syslog=syslog,
+        syslog_port=syslog_port,
     )
     run(settings, common.state, typer.echo)

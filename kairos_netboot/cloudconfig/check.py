@@ -17,13 +17,16 @@ from .yamlnodes import find, source_of, to_value, triples
 HEADERS = ("#cloud-config", "#kairos-config", "#node-config")
 
 
-def check(root: yaml.Node) -> Iterator[Finding]:
-    """Everything that would break or surprise an unattended install by a merged document."""
+def check(root: yaml.Node, *, installs: bool = True) -> Iterator[Finding]:
+    """Everything that would break or surprise an unattended install by a merged document, or a
+    system that runs from memory by it."""
     yield from check_config_url(root)
     yield from _unknown_keys(root)
-    yield from check_users(root)
+    if installs:
+        yield from check_users(root)
     yield from check_stages(root)
-    yield from check_install(root)
+    if installs:
+        yield from check_install(root)
 
 
 def check_header(text: str, source: str) -> Iterator[Finding]:

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 import yaml
 
+from ..boot.clusters import Seat
 from ..boot.site import Template
 from ..errors import DocumentProblem
 from .check import HEADERS, check, check_config_url, check_header
+from .cluster import with_cluster
 from .findings import Finding, error, warning
 from .hooks import hook_stages
 from .merge import clashes, merge
+from .phone import phone_clash
 from .render import render
 from .yamlnodes import (
     MAX_TEXT,
@@ -40,11 +43,18 @@ class Document:
 
 
 def build(
-    templates: Sequence[Template], variables: Mapping[str, object], report_url: str
+    templates: Sequence[Template],
+    variables: Mapping[str, object],
+    report_url: str,
+    *,
+    installs: bool = True,
+    seat: Seat | None = None,
+    phone: yaml.Node | None = None,
 ) -> Document:
     """Raises DocumentProblem where there is no document to speak of; else tells its findings.
 
-    The machine's reports go to `report_url`, a slash and the event.
+    The machine's reports go to `report_url`, a slash and the event. `seat`: in its cluster.
+    `phone`: the block for its agent.
     """
     found: list[Finding] = []
     root: yaml.Node = map_node({})
@@ -52,8 +62,10 @@ def build(
         part = _part(template, variables, found)
         found += _clash_findings(root, part)
         root = merge(root, part) if root.value else part
-    found += check(root)
-    text = write_document(merge(root, _added(report_url)))
+    found += [*check(root, installs=installs), *phone_clash(root, phone)]
+    whole = with_cluster(root, seat, report_url, variables) if seat else root
+    whole = merge(whole, phone) if phone else whole
+    text = write_document(merge(whole, _added(report_url)))
     if len(text.encode()) > MAX_TEXT:
         found.append(error(root, "", f"the finished document is larger than {MAX_TEXT} bytes"))
     return Document(text=text, findings=tuple(dict.fromkeys(found)))

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 
-from ..boot.actions import Action
+from ..boot.actions import Action, disks_of
+from ..boot.clusters import Seat, member_of, seat_of
 from ..boot.fleet import Fleet, Node
+from ..boot.phone import PhoneHome
 from ..boot.site import NodeSpec, Profile
 from ..boot.urls import Urls
 from ..errors import DocumentProblem
+from .cluster import cluster_variables
 from .document import Document, build
+from .live import Live, live_document
+from .phone import phone_block, phone_home_of
 
 
 def document_for(
@@ -19,24 +26,65 @@ def document_for(
     if node.spec is None or node.spec.profile not in fleet.profiles:
         raise DocumentProblem(f"{node.name} has no profile, so no document")
     profile = fleet.profiles[node.spec.profile]
-    return checked_document(profile, node.spec, urls, report_token)
+    if action in WITH_TEMPLATES:
+        spec = replace(node.spec, macs=node.spec.macs or node.macs)
+        seat = seat_of(fleet, node)
+        phone = phone_home_of(fleet, node)
+        return checked_document(profile, spec, urls, report_token, action, seat, phone)
+    live = Live(
+        action=action,
+        hostname=node.spec.name,
+        report_url=urls.report(report_token),
+        ssh_keys=profile.ssh_keys,
+        disks=disks_of(node.order, profile.disks),
+        network_token=_network_token(fleet, node),
+    )
+    return Document(text=live_document(live))
 
 
-def checked_document(profile: Profile, spec: NodeSpec, urls: Urls, report_token: str) -> Document:
-    """As document_for, before there is a node."""
-    variables = variables_of(profile, spec, urls)
-    built = build(profile.templates, variables, urls.report(report_token))
+# What gets the document that the site's templates make.
+WITH_TEMPLATES = frozenset({Action.INSTALL, Action.RAM})
+
+
+def checked_document(
+    profile: Profile,
+    spec: NodeSpec,
+    urls: Urls,
+    report_token: str,
+    action: Action = Action.INSTALL,
+    seat: Seat | None = None,
+    phone: PhoneHome | None = None,
+) -> Document:
+    """As document_for, before there is a node; of an action WITH_TEMPLATES. `seat`: its place in
+    its cluster; `phone`: whether its agent phones home."""
+    report_url = urls.report(report_token)
+    variables = variables_of(profile, spec, urls, cluster_variables(seat, report_url))
+    installs = action is Action.INSTALL
+    block = phone_block(phone, profile, spec, urls, report_token) if phone else None
+    built = build(
+        profile.templates, variables, report_url, installs=installs, seat=seat, phone=block
+    )
     if built.errors:
         raise DocumentProblem("\n".join(map(str, built.errors)))
     return built
 
 
-def variables_of(profile: Profile, spec: NodeSpec, urls: Urls) -> dict[str, object]:
-    """What templates may use: the profile's variables, the node's over them, `node`, `server`.
+def _network_token(fleet: Fleet, node: Node) -> str:
+    """The p2p network's that its recovery is to be reached by; empty where it is in none."""
+    member = member_of(fleet, node)
+    standing = fleet.standings.get(member.cluster) if member else None
+    return standing.secrets.get("network-token", "") if standing else ""
+
+
+def variables_of(
+    profile: Profile, spec: NodeSpec, urls: Urls, cluster: Mapping[str, object] | None = None
+) -> dict[str, object]:
+    """What templates may use: the profile's variables, the node's over them, `node`, `server`,
+    and `cluster`, which is none for a node outside.
 
     Raises DocumentProblem where the site has variables of our names: neither may silently win.
     """
-    added = {"node": _node(profile, spec), "server": _server(urls)}
+    added = {"node": _node(profile, spec), "server": _server(urls), "cluster": cluster}
     for owner, variables in (
         (f"profile '{profile.name}'", profile.variables),
         (f"node '{spec.name}'", spec.variables),
@@ -52,8 +100,9 @@ def variables_of(profile: Profile, spec: NodeSpec, urls: Urls) -> dict[str, obje
 def _node(profile: Profile, spec: NodeSpec) -> dict[str, object]:
     return {
         "name": spec.name,
-        "mac": str(spec.macs[0]),
+        "mac": str(spec.macs[0]) if spec.macs else "",
         "macs": [str(mac) for mac in spec.macs],
+        "labels": dict(spec.labels),
         "profile": profile.name,
         "image": profile.image,
     }

@@ -15,7 +15,7 @@ STARS = "********"
 
 _SECRET = (
     r"(?:token|pass|passwd|password|passphrase|secret|credential|psk|auth|chpasswd"
-    r"|(?:api|auth|access|private|secret|encryption|client)[_-]?key(?:[_-]data)?)s?"
+    r"|(?:api|auth|access|private|secret|encryption|client|certificate)[_-]?key(?:[_-]data)?)s?"
 )
 # A whole word of the key: `K3S_TOKEN`, `registration_token`, `privateKey`, but no `tokenizer`.
 _SECRET_KEY = re.compile(rf"(?:^|[_\-. ]){_SECRET}(?:$|[_\-. ])", re.IGNORECASE)
@@ -46,6 +46,20 @@ def mask(text: str, variables: Mapping[str, object]) -> str:
     known = {*_named_secrets(variables), *_secrets_of(root)}
     values = sorted((value for value in known if len(value) >= _SHORTEST), key=len, reverse=True)
     return write_document(_masked(root, values))
+
+
+def mask_text(text: str, variables: Mapping[str, object]) -> str:
+    """A text that is no document, as a log: the same secrets."""
+    known = set(_named_secrets(variables))
+    return _hidden(text, sorted((v for v in known if len(v) >= _SHORTEST), key=len, reverse=True))
+
+
+def _hidden(text: str, values: Sequence[str]) -> str:
+    for value in values:
+        text = text.replace(value, STARS)
+    for pattern in _IN_TEXT:
+        text = pattern.sub(rf"\1{STARS}", text)
+    return text
 
 
 def is_secret_name(name: str) -> bool:
@@ -112,11 +126,7 @@ def _masked_scalar(node: yaml.Node, values: Sequence[str], secret: bool) -> yaml
         return node
     if secret:
         return yaml.ScalarNode(STR, STARS, style="'")
-    text = node.value
-    for value in values:
-        text = text.replace(value, STARS)
-    for pattern in _IN_TEXT:
-        text = pattern.sub(rf"\1{STARS}", text)
+    text = _hidden(node.value, values)
     if text == node.value:
         return node
     assert isinstance(node, yaml.ScalarNode)

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 from ..boot.clusters import Role
+from ..boot.hostnames import is_host_name
+from ..boot.identity import either_order, is_uuid
 from ..boot.network import DhcpSite
-from ..boot.site import NodeSpec
-from ..values import Mac
+from ..boot.site import NodeSpec, Profile
+from ..values import Mac, printable
 from .fields import card, choice, exits, macs, one_of, variables, word
 from .files import Files
 from .keys import names
 from .located import Located
 from .networks import address, boot_table, dhcp_options
 from .power import power
+from .selectors import labels
 
-# A node's name becomes a host name and a word in scripts (RFC 1123).
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _IDENTITIES = ("uuid", "serial", "asset")
-
-
-def is_host_name(name: str) -> bool:
-    return bool(_NAME.fullmatch(name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +40,9 @@ class Nodes:
         if "macs" not in fields and not any(key in fields for key in _IDENTITIES):
             raise at.mistake("'macs' is missing, or its uuid, serial or asset")
         known = macs(fields["macs"]) if "macs" in fields else []
+        selects = any(isinstance(p, Profile) and p.match for p in profiles.values())
+        if "profile" not in fields and not selects:
+            raise at.mistake("'profile' is missing: no profile has a `match` that could choose it")
         recipe = fields["recipe"].choice(*self.recipes) if "recipe" in fields else ""
         return NodeSpec(
             name=name,
@@ -53,9 +51,7 @@ class Nodes:
             uuid=self._identity(fields, "uuid", name).lower(),
             serial=self._identity(fields, "serial", name),
             asset=self._identity(fields, "asset", name),
-            labels={key: value.text() for key, value in fields["labels"].entries()}
-            if "labels" in fields
-            else {},
+            labels=labels(fields.get("labels")),
             cluster=word(fields, "cluster", ""),
             role=choice(fields, "role", Role.AGENT) if "role" in fields else None,
             power=power(fields["power"], self.files) if "power" in fields else None,
@@ -84,9 +80,16 @@ class Nodes:
             return ""
         at = fields[key]
         text = at.text().strip()
-        if not text or (key == "uuid" and not _UUID.fullmatch(text.lower())):
-            raise at.mistake(f"'{text}' is no {key} of a machine")
-        self._claim(f"{key} {text.lower()}", at, node, f"{key} {text}")
+        if key == "uuid" and not is_uuid(text.lower()):
+            raise at.mistake(
+                f"'{text}' is no UUID of one machine: write it like "
+                "4c4c4544-0042-3510-8052-b4c04f4e4d31, as `dmidecode -s system-uuid` prints it"
+            )
+        if not text or text != printable(text):
+            raise at.mistake(f"'{printable(text)}' is no {key} of a machine: write what it tells")
+        # Told in either order of its bytes, it is the same machine's.
+        same = min(either_order(text)) if key == "uuid" else text.lower()
+        self._claim(f"{key} {same}", at, node, f"{key} {text}")
         return text
 
     def _reserved(self, at: Located, node: str) -> IPv4Address:

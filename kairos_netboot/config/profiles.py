@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..boot.actions import Action, Menu, Ram
+from ..boot.actions import Action, Menu, Ram, disk_path, ssh_key
 from ..boot.clusters import Role
 from ..boot.site import Profile
 from .fields import (
+    checked,
     choice,
     document_key,
     duration,
@@ -40,6 +41,7 @@ def profile(name: str, at: Located, files: Files, images: Mapping[str, object]) 
     if does not in _WITHOUT_IMAGE:
         required(at, fields, "image")
     documents = [*texts(fields.get("cloud-config")), *texts(fields.get("document"))]
+    said = variables(fields.get("variables"))
     return Profile(
         name=name,
         image=one_of(fields["image"], images, "image") if "image" in fields else "",
@@ -47,17 +49,17 @@ def profile(name: str, at: Located, files: Files, images: Mapping[str, object]) 
         action=does,
         templates=tuple(map(files.template, documents)),
         kernel_args=kernel_args(fields.get("kernel-args")),
-        variables=variables(fields.get("variables")),
+        variables=said,
         exits=exits(fields.get("exit")),
         boot=boot_table(fields.get("boot")),
         network=kernel_network(fields.get("network")),
         documents_opened_by=document_key(fields.get("document-key")),
         match=selectors(fields.get("match")),
-        hostname=hostname(fields["hostname"]) if "hostname" in fields else "",
+        hostname=hostname(fields["hostname"], said) if "hostname" in fields else "",
         ram=_ram(fields.get("ram")),
         menu=_menu(fields.get("menu")),
         disks=tuple(map(disk, texts(fields.get("disks")))),
-        ssh_keys=tuple(key.text() for key in texts(fields.get("ssh-keys"))),
+        ssh_keys=tuple(checked(at, ssh_key, at.text()) for at in texts(fields.get("ssh-keys"))),
         timeout=duration(fields, "timeout", 3600),
         cluster=word(fields, "cluster", ""),
         role=choice(fields, "role", Role.AGENT) if "role" in fields else None,
@@ -70,9 +72,7 @@ def action(at: Located) -> Action:
 
 
 def disk(at: Located) -> str:
-    if not at.text().startswith("/dev/"):
-        raise at.mistake(f"'{at.text()}' is no disk: write it like /dev/disk/by-id/… or /dev/sda")
-    return at.text()
+    return checked(at, disk_path, at.text())
 
 
 def _ram(at: Located | None) -> Ram:
@@ -85,14 +85,22 @@ def _ram(at: Located | None) -> Ram:
         if partitions != "auto":
             disk(fields["partitions"])
     wipe = flag(fields, "wipe", default=False)
-    if wipe and not partitions:
-        raise fields["wipe"].mistake("which disk? `partitions` says it, or says auto")
+    for name in ("wipe", "oem", "persistent"):
+        if name in fields and not partitions and (name != "wipe" or wipe):
+            raise fields[name].mistake("on which disk? `partitions` says it, or says auto")
     return Ram(
         partitions=partitions,
         wipe=wipe,
-        oem=number(fields, "oem", None),
-        persistent=number(fields, "persistent", None),
+        oem=_mib(fields, "oem"),
+        persistent=_mib(fields, "persistent"),
     )
+
+
+def _mib(fields: Mapping[str, Located], name: str) -> int | None:
+    size = number(fields, name, None)
+    if size is not None and size < 1:
+        raise fields[name].mistake("a size in MiB, at least 1: without it, Kairos' own is taken")
+    return size
 
 
 def _menu(at: Located | None) -> Menu:

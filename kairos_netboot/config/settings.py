@@ -26,6 +26,8 @@ class ServeSettings:
     interfaces: frozenset[str]
     loaders: tuple[Path, ...]
     user: str
+    syslog: bool = False
+    syslog_port: int = 514
 
 
 def state_directory(environ: Mapping[str, str], *, root: bool) -> Path:

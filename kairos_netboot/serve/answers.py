@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Awaitable, Callable, Container, Mapping
 from dataclasses import dataclass, replace
 
 from ..boot.advice import needs_our_lease
 from ..boot.fleet import Fleet
 from ..boot.network import DhcpMode
 from ..boot.respond import Asked, Boot, Response, boot_for, recipe_for, respond
+from ..boot.select import may_name
 from ..dhcp.answer import Reply, Service, with_boot
 from ..dhcp.packet import MessageType
 from ..dhcp.recipe import Recipes
 from ..server.borrower import Borrower
+from ..server.journal import facts_heard
 from ..server.lessor import Lessor
+from ..values import Mac
 
 # Kea offers to the client's card alone, even where it asks for a broadcast.
 _UNHEARD = (
@@ -25,7 +28,8 @@ _TELLS_BOOT = (MessageType.OFFER, MessageType.ACK)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """`borrower` is None where the site's offers cannot be heard."""
+    """`borrower` is None where the site's offers cannot be heard. `met` records what a machine
+    tells, at once."""
 
     fleet: Callable[[], Fleet]
     recipes: Recipes
@@ -33,21 +37,33 @@ class Answers:
     lessor: Lessor
     borrower: Borrower | None
     mode: DhcpMode
+    met: Callable[[Mac, Mapping[str, str]], Awaitable[None]]
 
     async def answer(self, asked: Asked) -> Response | None:
-        fleet = self.fleet()
+        fleet = await self._introduced(asked)
         if asked.service is Service.BOOT_SERVER:
             return respond(asked, fleet, self.recipes, self.loaders)
         if self.mode is DhcpMode.SERVER:
             return await self._leased(asked, fleet)
         return await self._lent(asked, fleet) or respond(asked, fleet, self.recipes, self.loaders)
 
+    async def _introduced(self, asked: Asked) -> Fleet:
+        """The fleet, with a machine that what it tells may name. This request alone waits for the
+        disk: unanswered, OVMF asks again after 8 s, and other firmware may give up."""
+        client, fleet = asked.client, self.fleet()
+        if client is None:
+            return fleet
+        node = fleet.by_mac.get(client.mac)
+        if may_name(fleet, node, asked.network):
+            await self.met(client.mac, facts_heard(asked, client, node))
+        return self.fleet()
+
     async def _leased(self, asked: Asked, fleet: Fleet) -> Response:
         """A lease for whoever asks, with the boot files of those that are to have any."""
         reply, reason = await self.lessor.answer(asked, fleet)
         if asked.client is None:
             return Response(decision=None, reason=reason, reply=reply)
-        boot = boot_for(asked.client, fleet, asked.urls, self.loaders)
+        boot = boot_for(asked.client, fleet, asked.urls, self.loaders, asked.network)
         return self._with_boot(asked, boot, reply, fleet, reason)
 
     async def _lent(self, asked: Asked, fleet: Fleet) -> Response | None:
@@ -59,7 +75,7 @@ class Answers:
             MessageType.REQUEST,
         ):
             return None
-        boot = boot_for(client, fleet, asked.urls, self.loaders)
+        boot = boot_for(client, fleet, asked.urls, self.loaders, asked.network)
         if not boot.file or boot.chain is None or not needs_our_lease(boot.chain):
             return None
         reply, reason = await self._loan(asked, boot, fleet)

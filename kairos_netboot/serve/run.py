@@ -21,6 +21,7 @@ from ..store.boots import Boots
 from ..store.index import Index
 from ..store.store import Store
 from ..web.app import make_app
+from ..web.phonehome import PHONES
 from .others import refuse_rivals
 from .root import drop_root, load_codecs
 from .services import Services, Shipped
@@ -128,6 +129,7 @@ async def _serve(
         async with asyncio.TaskGroup() as group:
             group.create_task(_until(stop, runner))
             group.create_task(index.run())
+            group.create_task(app[PHONES].run())
             for work in services.run():
                 group.create_task(work)
             say(f"ready: {len(index.fleet.nodes)} machines known, state in {store.directory}")

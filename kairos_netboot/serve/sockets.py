@@ -38,6 +38,7 @@ class Sockets:
     probe: Probe | None = None
     dhcp6: Sockets6 | None = None
     tftp6: socket.socket | None = None
+    syslog: socket.socket | None = None  # where it is wanted
 
     @property
     def http_port(self) -> int:
@@ -80,6 +81,7 @@ class _Opening:
             dhcp6=self._or_note("DHCPv6", self._dhcp6) if with_dhcp and v6 else None,
             tftp6=self._or_note("TFTP", self._tftp6) if self.settings.dhcp and v6 else None,
             http=tuple(http),
+            syslog=self._syslog() if self.settings.syslog else None,
         )
 
     def _wire(self) -> Wire:
@@ -129,6 +131,10 @@ class _Opening:
     def _http(self) -> socket.socket:
         sock = _bind_http(self.settings.listen, self.settings.http_port)
         return self._told("HTTP", self.stack.enter_context(sock))
+
+    def _syslog(self) -> socket.socket:
+        sock = udp.bind(self.settings.listen, self.settings.syslog_port, option="--syslog-port")
+        return self._told("syslog", self.stack.enter_context(sock))
 
     # IPv6 is taken where it can be had; where not, machines have IPv4.
 

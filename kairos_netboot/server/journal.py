@@ -6,6 +6,7 @@ import logging
 
 from ..boot.fleet import Node
 from ..boot.lifecycle import Kind
+from ..boot.place import place_of
 from ..boot.respond import Asked, Response, describe_client, facts_of
 from ..boot.respond6 import Asked6, Response6
 from ..dhcp.answer import Service
@@ -37,7 +38,7 @@ class Journal:
         mac = asked.client.mac
         self._index.reached_at(asked.urls.base)
         node = self._index.fleet.by_mac.get(mac)
-        self._index.seen(mac, _facts(asked, asked.client, node))
+        self._index.seen(mac, facts_heard(asked, asked.client, node))
         if node is None or node.spec is None:
             log.debug("%s asked: %s", mac, response.reason)
             return
@@ -86,9 +87,10 @@ class Journal:
         self._index.note(node, kind, text)
 
 
-def _facts(asked: Asked, client: Client, node: Node | None) -> dict[str, str]:
-    """What `doctor` shows of firmware that asks in a way not known here is all it said."""
-    facts = facts_of(client)
+def facts_heard(asked: Asked, client: Client, node: Node | None) -> dict[str, str]:
+    """What a request tells of its machine, and where it came from. What `doctor` shows of firmware
+    that asks in a way not known here is all it said."""
+    facts = {**facts_of(client), **place_of(asked.request, asked.broadcast_on, asked.interface)}
     if not client.known:
         facts["unknown"] = describe_options(asked.request)
     elif node is not None and node.facts.get("unknown"):

@@ -61,6 +61,9 @@ class Lessor:
         self._reserved: tuple[Fleet, frozenset[IPv4Address]] = (Fleet(), frozenset())
         self._quiet = Quiet(log, seconds=_QUIET_SECONDS, each=1, clock=clock)
 
+    def lease_at(self, address: IPv4Address) -> Lease | None:
+        return self._book.at(address)
+
     async def answer(self, asked: Asked, fleet: Fleet) -> tuple[Reply | None, str]:
         """(None for silence, the reason in a sentence's words)."""
         request = asked.request

@@ -10,13 +10,14 @@ import logging
 from collections.abc import Callable, Mapping
 
 from ..boot import raspberry
+from ..boot.actions import action_named
 from ..boot.extlinux import boot_script, extlinux_config, extlinux_disk_config
 from ..boot.grub import (
     Where,
     addressed,
     generic_config,
     grub_config,
-    grub_disk_config,
+    grub_without_plan,
     why_failed,
 )
 from ..boot.lifecycle import Kind
@@ -112,8 +113,8 @@ class Tree:
     # What begins a boot
 
     async def _begun(self, name: Name, wanted: Wanted, loader: Stage) -> Started:
-        mac = self._machine(name, wanted)
-        return await self._boots.start(mac, self._urls(wanted.local), loader)
+        mac, urls = self._machine(name, wanted), self._urls(wanted.local)
+        return await self._boots.start(mac, urls, loader, chosen=action_named(name.rest))
 
     def _machine(self, name: Name, wanted: Wanted) -> Mac:
         """Whom the request is of; raises UnknownName."""
@@ -127,22 +128,26 @@ class Tree:
         started = await self._begun(name, wanted, _LOADER_OF[name.ask])
         try:
             has_trees = name.ask is Ask.EXTLINUX and await self._has_trees(started)
-            return self._written(name.ask, started, wanted, has_trees)
+            return self._written(name, started, wanted, has_trees)
         except NetbootError as error:
             self._index.note(started.node, Kind.REFUSED, f"no boot configuration: {error}")
             raise
 
-    def _written(self, ask: Ask, started: Started, wanted: Wanted, has_trees: bool) -> bytes | None:
+    def _written(
+        self, name: Name, started: Started, wanted: Wanted, has_trees: bool
+    ) -> bytes | None:
         scripts, plan, decision = self._scripts, started.plan, started.decision
-        match ask:
+        mac, urls = self._machine(name, wanted), self._urls(wanted.local)
+        match name.ask:
             case Ask.IPXE if plan:
                 return scripts.install(plan).encode()
             case Ask.IPXE:
-                return scripts.to_disk(decision, self._urls(wanted.local)).encode()
+                return scripts.without_plan(decision, mac, urls).encode()
             case Ask.GRUB if plan:
                 return grub_config(scripts, plan, where=Where.TFTP).encode()
             case Ask.GRUB:
-                return grub_disk_config(scripts, decision, started.node.arch).encode()
+                arch = started.node.arch
+                return grub_without_plan(scripts, decision, mac, urls, Where.TFTP, arch).encode()
             case Ask.EXTLINUX if plan:
                 return extlinux_config(scripts, plan, device_trees=has_trees).encode()
             case Ask.EXTLINUX:

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from typing import ParamSpec, TypeVar
 from ..boot.actions import STARTS, Action
 from ..boot.fleet import Event, Fleet, Node
 from ..boot.lifecycle import Kind
+from ..boot.overdue import OWN, Signs
 from ..boot.site import Image
 from ..boot.tokens import BootTokens
 from ..dhcp.leasebook import Lease
@@ -36,6 +37,8 @@ _POLL_SECONDS = 0.5
 # What may wait to be written when a network storms; older news goes first, and is counted.
 _QUEUE = 10_000
 _SAME_NEWS_SECONDS = 30.0
+# How exactly it is known when a machine was there last.
+_SEEN_SECONDS = 60.0
 # How long a database that did not answer is left alone.
 _RETRY_SECONDS = 2.0
 
@@ -51,6 +54,7 @@ class Index:
         self._is_full = False
         self._writing = asyncio.Lock()
         self._noted: dict[tuple[int, str], float] = {}
+        self.signs = Signs(time.monotonic())
         self.fleet = Fleet()
 
     async def load(self) -> None:
@@ -69,7 +73,10 @@ class Index:
         somebody who plays one, must not fill the disk.
         """
         now = time.monotonic()
-        if now - self._noted.get((node.id, text), -_SAME_NEWS_SECONDS) < _SAME_NEWS_SECONDS:
+        if kind in OWN:
+            self.signs.heard(node.id, now)
+        last = self._noted.get((node.id, text), -_SAME_NEWS_SECONDS)
+        if now - last < _SAME_NEWS_SECONDS and kind is not Kind.BRAKED:  # which changes its state
             return
         if len(self._noted) > _QUEUE:
             self._noted.clear()
@@ -86,14 +93,36 @@ class Index:
 
     def seen(self, mac: Mac, facts: Mapping[str, str]) -> None:
         """Remember what a request told of its machine; one that nobody named is recorded."""
-        node = self.fleet.by_mac.get(mac)
-        if node and {**node.facts, **facts} == node.facts:
+        node, now = self.fleet.by_mac.get(mac), datetime.now(UTC)
+        if node:
+            self.signs.heard(node.id, time.monotonic())
+        if node and {**node.facts, **facts} == node.facts and not _is_long_ago(node.seen, now):
             return
         if node:
-            self.fleet = self.fleet.with_node(replace(node, facts={**node.facts, **facts}))
+            known = replace(node, facts={**node.facts, **facts}, seen=now)
+            self.fleet = self.fleet.with_node(known)
         if mac in self._seen or len(self._seen) < _QUEUE:
-            self._seen[mac] = dict(facts)
+            self._seen[mac] = {**self._seen.get(mac, {}), **facts}
             self._news.set()
+
+    async def met(self, mac: Mac, facts: Mapping[str, str] | None = None) -> None:
+        """As `seen`, and it is recorded by then: what it told may have named it."""
+        self.seen(mac, facts or {})
+        if mac in self._seen:
+            async with self._writing:
+                await self._write_news()
+
+    @contextlib.contextmanager
+    def sending(self, node: Node | None) -> Iterator[None]:
+        """While bytes go to a machine, it is not silent."""
+        if node is None:
+            yield
+            return
+        self.signs.begins(node.id)
+        try:
+            yield
+        finally:
+            self.signs.ends(node.id, time.monotonic())
 
     def reached_at(self, url: str) -> None:
         """Remember where machines reach us, for `explain`."""
@@ -105,6 +134,7 @@ class Index:
 
     async def report(self, node: Node, kind: Kind, text: str, once: str) -> Node:
         """The node after an event, which by then is on the disk; raises StoreProblem if not."""
+        self.signs.heard(node.id, time.monotonic())
         async with self._writing:
             await self._write_news()
             await self._record([(_event(node, kind, text), once)])
@@ -120,6 +150,7 @@ class Index:
     ) -> Node | None:
         """As Store.begin_boot."""
         event = _event(node, STARTS[action], text)
+        self.signs.heard(node.id, time.monotonic())
         async with self._writing:
             begun = await self._call(self._store.begin_boot, node, tokens, event, image, action)
         if begun is None:
@@ -139,6 +170,17 @@ class Index:
         """A blocking operation of the store, in its thread; what it wrote is loaded by then."""
         async with self._writing:
             result = await self._call(work, *args, **kwargs)
+            await self.load()
+        return result
+
+    async def ask(self, work: Callable[[Store], T]) -> T:
+        """As `call`, for what changes nothing of the fleet."""
+        return await self._call(work, self._store)
+
+    async def change(self, work: Callable[[Store], T]) -> T:
+        """As `ask`, for what changes the fleet: it is loaded by then."""
+        async with self._writing:
+            result = await self._call(work, self._store)
             await self.load()
         return result
 
@@ -188,12 +230,16 @@ class Index:
         if self._seen:
             seen = dict(self._seen)
             found = await self._call(self._store.discover, seen, datetime.now(UTC))
+            has_changed = any(map(self._has_changed, found))
             for node in found:
                 self._put(node)
+            if has_changed:  # rows were made one with it, and it may have joined a cluster
+                await self.load()
             if len(found) < len(seen) and not self._is_full:
                 self._is_full = True
                 log.warning("more machines ask than are kept: name those you know in the site file")
-            self._seen = {mac: facts for mac, facts in self._seen.items() if mac not in seen}
+            later = {mac: facts for mac, facts in self._seen.items() if seen.get(mac) != facts}
+            self._seen = later
         if self._url != self._written_url:
             url = self._url
             await self._call(self._store.set_server_url, url)
@@ -206,12 +252,25 @@ class Index:
     async def _record(self, batch: Sequence[tuple[Event, str | None]]) -> None:
         for changed in await self._call(self._store.record, batch):
             self._put(changed)
+        if any(event.kind is Kind.READY for event, _ in batch):
+            await self.load()  # its cluster is there from now on
+
+    def _has_changed(self, node: Node) -> bool:
+        """Whether what a machine told has given it a name, or a profile."""
+        known = next((n for n in self.fleet.nodes if n.id == node.id), None)
+        before = (known.spec, known.macs) if known else None
+        return node.spec is not None and before != (node.spec, node.macs)
 
     def _put(self, node: Node) -> None:
-        if node.id not in {known.id for known in self.fleet.nodes}:
-            log.info("%s asked to boot; nobody named it, no answer", node.name)
+        if node.spec is None and node.id not in {known.id for known in self.fleet.nodes}:
+            log.info("%s asked to boot; nobody named it", node.name)
         self.fleet = self.fleet.with_node(node)
 
 
 def _event(node: Node, kind: Kind, text: str) -> Event:
     return Event(node=node.id, at=datetime.now(UTC), kind=kind, text=text)
+
+
+def _is_long_ago(seen: datetime | None, now: datetime) -> bool:
+    """Whether it is to be written again when a machine was there last."""
+    return seen is None or (now - seen).total_seconds() > _SEEN_SECONDS

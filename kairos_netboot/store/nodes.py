@@ -14,12 +14,12 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from ..boot.actions import Action, Order
 from ..boot.fleet import Event, Node
-from ..boot.lifecycle import SETTLED, Kind, State, fold
+from ..boot.lifecycle import MAY_WIPE, SETTLED, Kind, State, fold
 from ..boot.site import Image
 from ..boot.tokens import BootTokens
 from ..values import Mac
 from .rows import from_order, to_order, to_spec
-from .schema import events, macs, nodes, settled_macs
+from .schema import agents, commands, events, macs, nodes, settled_macs
 
 # How many machines nobody named are kept: a broken or hostile network must not fill the disk.
 MAX_DISCOVERED = 4096
@@ -70,6 +70,8 @@ def append(connection: Connection, event: Event, once: str | None = None) -> boo
         return False
     state, boots = fold(State(row.state), row.boots, event.kind)
     connection.execute(update(nodes).where(owner).values(state=state, boots=boots))
+    if State(row.state) in MAY_WIPE and state not in MAY_WIPE:
+        set_order(connection, event.node, None)  # to wipe: done, or taken back
     if state in SETTLED:
         cards = select(macs.c.mac).where(macs.c.node == event.node)
         settle = sqlite_insert(settled_macs).from_select(["mac"], cards)
@@ -91,10 +93,10 @@ def _write(connection: Connection, event: Event, once: str | None) -> bool:
 
 def read_timeline(connection: Connection, node: int) -> tuple[Event, ...]:
     rows = connection.execute(select(events).where(events.c.node == node).order_by(events.c.id))
-    return tuple(map(_event, rows))
+    return tuple(map(to_event, rows))
 
 
-def _event(row: Row[Any]) -> Event:
+def to_event(row: Row[Any]) -> Event:
     at = datetime.fromisoformat(row.at)
     return Event(node=row.node, at=at, kind=Kind(row.kind), text=row.text)
 
@@ -103,7 +105,7 @@ def last_events(connection: Connection) -> dict[int, Event]:
     """The newest event of each node."""
     newest = select(func.max(events.c.id)).group_by(events.c.node)
     rows = connection.execute(select(events).where(events.c.id.in_(newest)))
-    return {row.node: _event(row) for row in rows}
+    return {row.node: to_event(row) for row in rows}
 
 
 def open_boot(
@@ -111,7 +113,8 @@ def open_boot(
 ) -> None:
     """From now on the document is this boot's alone; those of earlier ones may still be at work,
     and so their reports are heard and their files kept. A boot of what destroys nothing leaves the
-    reports of the system on the disk alone; it takes an order back."""
+    reports of the system on the disk alone. It takes an order back; what says which disks to
+    wipe stands until they are."""
     columns = (nodes.c.report_keys, nodes.c.boot_files, nodes.c.phone_keys)
     known = connection.execute(select(*columns).where(nodes.c.id == node)).one()
     earlier = known.boot_files if action is Action.INSTALL else ()
@@ -124,7 +127,7 @@ def open_boot(
         "boot_files": list(dict.fromkeys(digests)),
         "phone_keys": phone_keys[-_KEYS_KEPT:],
         "running": action,
-        "action_order": None,
+        **({} if action is Action.WIPE else {"action_order": None}),
     }
     connection.execute(update(nodes).where(nodes.c.id == node).values(row))
 
@@ -134,7 +137,10 @@ def close_document(connection: Connection, node: int) -> None:
 
 
 def close_boots(connection: Connection, node: int) -> None:
-    """Nobody is at work on it any more: no report is heard, no file kept for it."""
+    """Nobody is at work on it any more: no report is heard, no file kept for it, and the key of the
+    system that was on its disk is good for nothing. What that was ordered is not the next one's."""
+    connection.execute(delete(agents).where(agents.c.node == node))
+    connection.execute(delete(commands).where(commands.c.node == node))
     row: dict[str, object] = {"document_key": "", "running": "", "action_order": None}
     row |= {"report_keys": [], "boot_files": [], "phone_keys": []}
     connection.execute(update(nodes).where(nodes.c.id == node).values(row))
@@ -156,6 +162,12 @@ def set_facts(connection: Connection, node: int, facts: Mapping[str, str]) -> No
     """Newer facts over older ones."""
     known = connection.execute(select(nodes.c.facts).where(nodes.c.id == node)).scalar_one()
     connection.execute(update(nodes).where(nodes.c.id == node).values(facts={**known, **facts}))
+
+
+def set_seen(connection: Connection, node: int, at: datetime) -> None:
+    """When it was there last."""
+    row = {"seen": int(at.timestamp())}
+    connection.execute(update(nodes).where(nodes.c.id == node).values(row))
 
 
 def add_node(connection: Connection, owned: tuple[Mac, ...]) -> int:

@@ -13,14 +13,22 @@ from sqlalchemy import Connection
 
 from ..boot.actions import Action, Order
 from ..boot.fleet import Event, Fleet, Node
-from ..boot.lifecycle import may_start
+from ..boot.lifecycle import Kind, may_start
 from ..boot.site import Image, ImageSource, RegistryHost, Site
 from ..boot.tokens import BootTokens
 from ..dhcp.leasebook import Lease
 from ..errors import StoreProblem, UnknownName
 from ..values import Blob, Digest, Mac
+from .adoption import adopt_all
 from .blobs import BlobStore
-from .clusters import put_clusters, read_clusters, read_standings
+from .clusters import (
+    mark_ready,
+    names_of,
+    put_clusters,
+    read_clusters,
+    read_standings,
+    rename_members,
+)
 from .database import change_count, open_database, reading, writing
 from .directory import open_directory
 from .discovery import discover
@@ -44,6 +52,7 @@ from .nodes import (
 )
 from .orders import give_order, rearm
 from .ownership import give_to_owner
+from .replacement import with_replacements
 from .rows import to_phone_home, to_registry, to_unknown
 from .settings import put_setting, setting
 from .site import Profiles, put_nodes, put_profiles, read_profiles
@@ -105,7 +114,11 @@ class Store:
             lines = put_site_settings(connection, site)
             before = read_profiles(connection)
             lines += put_profiles(connection, site.profiles)
-            lines += put_nodes(connection, site.nodes, Profiles(before, site.profiles), at)
+            names = names_of(connection)
+            wanted, told = with_replacements(connection, site.nodes)
+            lines += put_nodes(connection, wanted, Profiles(before, site.profiles), at)
+            rename_members(connection, names)
+            lines += told + adopt_all(connection, at)
             return lines + put_clusters(connection, site.clusters, at)
 
     # Leases
@@ -206,7 +219,10 @@ class Store:
         """Append events, all or none; the nodes they changed, as they now stand."""
         with writing(self._engine) as connection:
             changed = {e.node for e, once in events if append(connection, e, once)}
-            return [read_node(connection, node) for node in sorted(changed)]
+            nodes = [read_node(connection, node) for node in sorted(changed)]
+            ready = {event.node for event, _ in events if event.kind is Kind.READY}
+            mark_ready(connection, [node for node in nodes if node.id in ready])
+            return nodes
 
     def begin_boot(
         self,
@@ -222,7 +238,7 @@ class Store:
         The image's blobs are kept as long as the node may fetch them."""
         with writing(self._engine) as connection:
             now = read_node(connection, node.id)
-            same = now.spec is not None and _asked_of(now) == _asked_of(node)
+            same = now.spec is not None and _asked_of(now, action) == _asked_of(node, action)
             if not same or not may_start(now.state, now.boots, event.kind):
                 return None
             if not is_kept(connection, image):
@@ -273,6 +289,8 @@ class Store:
             return str(setting(connection, "server-url", ""))
 
 
-def _asked_of(node: Node) -> tuple[object, ...]:
-    """What a boot goes by, besides the state: as it was when it was decided on."""
-    return node.spec, node.macs, node.order, node.denied
+def _asked_of(node: Node, action: Action) -> tuple[object, ...]:
+    """What a boot goes by, besides the state: as it was when it was decided on. A boot from memory
+    writes disks where the node was armed, and so goes by its state, too."""
+    state = node.state if action is Action.RAM else None
+    return node.spec, node.macs, node.order, node.denied, state

@@ -25,7 +25,8 @@ class Ask(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Name:
-    """`rest` is what remains of the path: a loader's file, a report's reason, a device tree's name.
+    """`rest` is what remains of the path: a loader's file, a report's reason, a device tree's name,
+    what was chosen of a machine's menu.
 
     `folder`: the first part where it is neither a MAC nor a word of ours; a Raspberry Pi asks below
     its serial number.
@@ -42,6 +43,7 @@ class Name:
 _NOTHING = Name(ask=Ask.NOTHING)
 # GRUB asks for its list of commands, and a dozen shorter names of its own configuration.
 _GRUB_OWN = re.compile(r"grub\.cfg-01-((?:[0-9a-f]{2}-){5}[0-9a-f]{2})", re.IGNORECASE)
+_CHOSEN = re.compile(r"grub-([a-z]+)\.cfg")
 _NODE = re.compile(r"node-([0-9a-f:-]*)\.cfg", re.IGNORECASE)
 _PXELINUX = re.compile(r"01-((?:[0-9a-f]{2}-){5}[0-9a-f]{2})", re.IGNORECASE)
 _SCRIPTS = {"autoexec.ipxe": Ask.IPXE, "script.ipxe": Ask.IPXE, "boot.scr": Ask.BOOT_SCRIPT}
@@ -96,6 +98,8 @@ def _configuration(parts: list[str], mac: Mac | None) -> Name | None:
         return Name(ask=_SCRIPTS[last], mac=mac)
     if own := _NODE.fullmatch(last) or _GRUB_OWN.fullmatch(last):
         return _owned(Ask.GRUB, own[1])
+    if mac and (chosen := _CHOSEN.fullmatch(last)):
+        return Name(ask=Ask.GRUB, mac=mac, rest=chosen[1])
     if last == "grub.cfg":
         return Name(ask=Ask.GRUB if mac else Ask.GRUB_ANY, mac=mac)
     if "pxelinux.cfg" in parts[:-1]:

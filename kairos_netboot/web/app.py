@@ -12,8 +12,10 @@ from ..errors import NetbootError
 from ..store.blobs import BlobStore
 from ..store.boots import Boots
 from ..store.index import Index
-from . import firmware, keyed, nodes, registry
+from . import artifacts, firmware, joins, keyed, nodes, registry
+from .inventory import add_inventory
 from .keys import BLOBS, BOOTS, INDEX, LOADERS, RUNNING, SCRIPTS
+from .phonehome import add_phonehome
 from .running import Running
 
 log = logging.getLogger(__name__)
@@ -35,9 +37,13 @@ def make_app(
     app[INDEX], app[BLOBS], app[SCRIPTS], app[LOADERS] = index, blobs, scripts, loaders
     app[BOOTS], app[RUNNING] = boots, Running()
     app.add_routes(firmware.routes)
+    app.add_routes(joins.routes)  # before the reports, whose route takes every path
     app.add_routes(nodes.routes)
     app.add_routes(keyed.routes)
     app.add_routes(registry.routes)
+    app.add_routes(artifacts.routes)
+    add_inventory(app)
+    add_phonehome(app)
     return app
 
 

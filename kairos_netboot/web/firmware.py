@@ -6,11 +6,13 @@ Every file of a machine is in the folder of its MAC: what a loader asks for besi
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from aiohttp import web
 
+from ..boot.actions import Action, action_named
 from ..boot.chains import MEDIUM
 from ..boot.grub import Where, addressed
 from ..boot.lifecycle import Kind
@@ -25,6 +27,8 @@ log = logging.getLogger(__name__)
 routes = web.RouteTableDef()
 Answer: TypeAlias = Callable[[web.Request, Mac], Awaitable[web.StreamResponse]]
 
+# What was chosen of a machine's menu, by GRUB.
+_OF_MENU = re.compile(r"grub-([a-z]+)\.cfg")
 # shim puts a slash behind the folder it came from, and another before what it wants of it; this
 # takes any number of them.
 _SLASHES, _MORE_SLASHES = "{_:/*}", "{__:/*}"
@@ -35,6 +39,8 @@ async def first_file(request: web.Request) -> web.StreamResponse:
     """What a machine starts with. Fetching a script, a configuration or the medium begins a boot;
     `explain`, and a HEAD, only look."""
     mac, name = Mac(request.match_info["mac"]), request.match_info["name"]
+    if chosen := _OF_MENU.fullmatch(name):
+        return await _grub(request, mac, action_named(chosen[1]))
     return await _ANSWERS.get(name, _loader_of)(request, mac)
 
 
@@ -42,16 +48,18 @@ async def _script(request: web.Request, mac: Mac) -> web.StreamResponse:
     _only_get(request)
     _note_facts(request, mac)
     boots, scripts, urls = request.app[BOOTS], request.app[SCRIPTS], urls_of(request)
-    started = await boots.start(mac, urls, Stage.IPXE, once=True)  # over HTTP, iPXE asks once
+    chosen = action_named(request.query.get("choice"))
+    # Over HTTP, iPXE asks once.
+    started = await boots.start(mac, urls, Stage.IPXE, once=True, chosen=chosen)
     if started.plan is None:
-        return _text(scripts.to_disk(started.decision, urls))
+        return _text(scripts.without_plan(started.decision, mac, urls))
     return _text(scripts.install(started.plan))
 
 
-async def _grub(request: web.Request, mac: Mac) -> web.StreamResponse:
+async def _grub(request: web.Request, mac: Mac, chosen: Action | None = None) -> web.StreamResponse:
     _only_get(request)
-    started = await request.app[BOOTS].start(mac, urls_of(request), Stage.GRUB)
-    return _text(rendered(request, started, Where.HTTP))
+    started = await request.app[BOOTS].start(mac, urls_of(request), Stage.GRUB, chosen=chosen)
+    return _text(rendered(request, mac, started, Where.HTTP))
 
 
 async def _loader_of(request: web.Request, mac: Mac) -> web.StreamResponse:
@@ -104,7 +112,8 @@ async def boot_file(request: web.Request) -> web.StreamResponse:
     told = node if name in (*BOOT_FILES, *MEDIUM_NAMES) and request.method == "GET" else None
     try:
         path, headers = request.app[BLOBS].path(digest), {"Content-Type": type_of(name)}
-        response = await send_blob(request, path, digest, headers)
+        with index.sending(node):
+            response = await send_blob(request, path, digest, headers)
     except FileNotFoundError:
         raise UnknownName(f"no blob {digest} here") from None
     except (ConnectionError, RuntimeError) as error:

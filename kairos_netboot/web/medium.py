@@ -13,7 +13,7 @@ from typing import BinaryIO
 from aiohttp import web
 
 from ..boot.decide import Decision, Outcome
-from ..boot.grub import Where, grub_config, grub_disk_config
+from ..boot.grub import Where, grub_config, grub_without_plan
 from ..boot.lifecycle import MAY_INSTALL, Kind
 from ..boot.medium import Disk, boot_disk
 from ..boot.plan import BootPlan
@@ -59,11 +59,12 @@ async def send_medium(request: web.Request, mac: Mac) -> web.StreamResponse:
         return await _resume(request, mac)
     _preview(request, mac)  # raises before anything is started
     started = await request.app[BOOTS].start(mac, urls_of(request), Stage.HTTP)
-    disk, version = _disk_of(request, started)
+    disk, version = _disk_of(request, mac, started)
     request.app[RUNNING].keep(mac, Run(started=started, disk=disk))
     index, node = request.app[INDEX], started.node
     try:
-        response = await _send(request, disk, version)
+        with index.sending(node):
+            response = await _send(request, disk, version)
     except (ConnectionError, RuntimeError) as error:
         log.info("%s broke off its download of the boot medium: %s", request.remote, error)
         index.note(node, Kind.FILE, "broke off its download of the boot medium")
@@ -110,11 +111,12 @@ def _preview(request: web.Request, mac: Mac) -> Disk:
     return boot_disk(image.facts.arch, request.app[LOADERS], files=image.files)
 
 
-def rendered(request: web.Request, started: Started, where: Where) -> str:
+def rendered(request: web.Request, mac: Mac, started: Started, where: Where) -> str:
     """GRUB's configuration of a boot that has begun; what stops it is told on the timeline."""
-    scripts, plan = request.app[SCRIPTS], started.plan
+    scripts, plan, decision = request.app[SCRIPTS], started.plan, started.decision
     if plan is None:
-        return grub_disk_config(scripts, started.decision, _arch(started.decision))
+        urls = urls_of(request)
+        return grub_without_plan(scripts, decision, mac, urls, where, _arch(decision))
     try:
         return grub_config(scripts, plan, where=where)
     except NetbootError as error:
@@ -122,10 +124,10 @@ def rendered(request: web.Request, started: Started, where: Where) -> str:
         raise
 
 
-def _disk_of(request: web.Request, started: Started) -> tuple[Disk, str]:
+def _disk_of(request: web.Request, mac: Mac, started: Started) -> tuple[Disk, str]:
     """The disk, and what names these very bytes."""
     arch, files = _made_for(started.decision, started.plan)
-    config = rendered(request, started, Where.MEDIUM)
+    config = rendered(request, mac, started, Where.MEDIUM)
     disk = boot_disk(arch, request.app[LOADERS], config, files)
     return disk, Digest.of(config.encode()).hex
 
@@ -144,8 +146,9 @@ async def _resume(request: web.Request, mac: Mac) -> web.StreamResponse:
     if run is None or run.disk is None:
         # The boot it was part of is over, or the server is another: it has to begin again.
         return web.Response(status=412)
-    _, version = _disk_of(request, run.started)
-    return await _send(request, run.disk, version)
+    _, version = _disk_of(request, mac, run.started)
+    with request.app[INDEX].sending(run.started.node):
+        return await _send(request, run.disk, version)
 
 
 async def _send(request: web.Request, disk: Disk, version: str) -> web.StreamResponse:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from aiohttp import web
 
@@ -15,14 +15,16 @@ from ..boot.lifecycle import Kind
 from ..boot.tokens import BootTokens, key_of
 from ..cloudconfig.for_node import document_for
 from ..cloudconfig.loud import refusal
+from ..cloudconfig.mask import mask_text
 from ..errors import NetbootError, UnknownName
-from ..values import printable
+from ..store.index import Index
+from ..store.logs import put_report
+from ..store.store import Store
 from .keys import INDEX, urls_of
+from .reports import Report, read_report
 
 log = logging.getLogger(__name__)
 routes = web.RouteTableDef()
-
-_STEP = re.compile(r"[a-z0-9-]{1,40}")
 
 
 @routes.get("/documents/{token}/cloud-config.yaml")
@@ -61,36 +63,6 @@ def send_document(text: str) -> web.Response:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    kind: Kind
-    text: str
-
-
-def read_report(path: str, fields: Mapping[str, str]) -> Report | None:
-    """What a report's path and fields say; None for one we do not know."""
-    if path == "step/written":
-        # All is on the disk, boot loader included: should the last report not come through, the
-        # next boot is the disk's all the same.
-        return Report(Kind.INSTALL_FINISHED, "installer: written")
-    step = path.removeprefix("step/")
-    if path.startswith("step/") and _STEP.fullmatch(step):
-        return Report(Kind.INSTALL_STEP, f"installer: {step}")
-    match path:
-        case "install-started":
-            return Report(Kind.INSTALL_STARTED, "installer: started")
-        case "install-finished":
-            return Report(Kind.INSTALL_FINISHED, "installer: finished, restarts from disk")
-        case "boot-failed":
-            return Report(
-                Kind.BOOT_FAILED, "the boot loader could not load the kernel or the initrd"
-            )
-        case "ready":
-            name = printable(fields.get("hostname", ""))
-            return Report(Kind.READY, f"the installed system is up, host name '{name}'")
-    return None
-
-
 @routes.post("/reports/{token}/{event:.+}")
 async def report(request: web.Request) -> web.Response:
     """Answered when it is on the disk; a report told twice is written once."""
@@ -111,9 +83,33 @@ async def _take(request: web.Request, fields: Mapping[str, str]) -> web.Response
     if node is None:
         log.warning("report '%s' from %s belongs to no present boot", path[:60], request.remote)
         raise UnknownName("this report's address belongs to no present boot")
-    told = read_report(path, fields)
+    told = read_report(path, fields, request.remote or "")
     if told is None:
         raise UnknownName(f"no report '{path[:60]}' is known here")
+    told = without_secrets(told, index, node)
+    if told.facts and node.macs:
+        index.seen(node.macs[0], told.facts)  # on the disk with the report
+    if told.lines:
+        await index.ask(lambda store: _keep(store, node, told.lines))
     after = await index.report(node, told.kind, told.text, f"report:{key[:16]}:{path}")
     log.info("%s: %s (%s)", node.name, told.text, after.state)
     return web.Response(text="ok\n")
+
+
+def without_secrets(told: Report, index: Index, node: Node) -> Report:
+    """An installer that fails may print what it was given."""
+    if not told.lines and told.kind is not Kind.INSTALL_FAILED:
+        return told
+    profile = index.fleet.profile_of(node)
+    given = {
+        "profile": profile.variables if profile else {},
+        "node": node.spec.variables if node.spec else {},
+        "secrets": [standing.secrets for standing in index.fleet.standings.values()],
+    }
+    lines = mask_text("\n".join(told.lines), given).splitlines()
+    return replace(told, text=mask_text(told.text, given), lines=tuple(lines))
+
+
+def _keep(store: Store, node: Node, lines: tuple[str, ...]) -> None:
+    with store.writing() as connection:
+        put_report(connection, node.id, datetime.now(UTC), lines)

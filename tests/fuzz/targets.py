@@ -18,6 +18,7 @@ from kairos_netboot.dhcp.options import decode_options, encode_into, encode_opti
 from kairos_netboot.dhcp.relayed import identifier_of, link_of
 from kairos_netboot.dhcp.v6client import identify, is_netboot, recognise6
 from kairos_netboot.errors import MalformedPacket
+from kairos_netboot.server.syslog_line import read_line
 from kairos_netboot.tftp import packet as tftp
 
 _SERVER = IPv4Address("192.0.2.2")
@@ -96,10 +97,19 @@ def dhcp6(data: bytes) -> None:
             recognise6(message, identity.mac)
 
 
+def syslog(data: bytes) -> None:
+    """A syslog message; nothing is refused."""
+    read = read_line(data)
+    for text in (read.text, read.host, read.app):
+        assert text.isprintable()
+        assert len(text) <= 1000
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "dhcp": dhcp,
     "options": options,
     "recognised": recognised,
     "tftp": tftp_packet,
     "dhcp6": dhcp6,
+    "syslog": syslog,
 }

@@ -37,7 +37,7 @@ KAIROS_VARIANT="core"
 KAIROS_MODEL="generic"
 KAIROS_ARCH="{arch}"
 KAIROS_TARGETARCH="{arch}"
-KAIROS_VERSION="v4.2.0"
+KAIROS_VERSION="{version}"
 KAIROS_STANDIN="true"
 """
 
@@ -46,19 +46,21 @@ _MIB = 2048  # in sectors
 PARTITIONS = ((0xEF, 64), (0x83, 16), (0x83, 256), (0x83, 256))
 
 
-def build(arch: Arch, *, signed: bool = True) -> Path:
-    """The image's directory; without `signed` its kernel has lost its signature."""
+def build(arch: Arch, *, signed: bool = True, version: str = "v4.2.0") -> Path:
+    """The image's directory; without `signed` its kernel has lost its signature. `version` is what
+    it says of itself."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE.parent / "small-image.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         parts = parts_for(arch)
-        kind = f"{arch}-{'signed' if signed else 'unsigned'}"
+        kind = f"{arch}-{version}-{'signed' if signed else 'unsigned'}"
         out = CACHE / f"{kind}-{_key(parts)}"
         if not out.is_dir():
             for old in CACHE.glob(f"{kind}-*"):
                 shutil.rmtree(old)
             partial = CACHE / f"{kind}-part"
-            write_image(partial, parts)
+            shutil.rmtree(partial, ignore_errors=True)
+            write_image(partial, parts, version)
             if not signed:
                 _spoil(partial / "boot" / parts.kernel.name)
             partial.rename(out)
@@ -73,7 +75,7 @@ def _key(parts: Parts) -> str:
     return digest.hexdigest()[:16]
 
 
-def write_image(out: Path, parts: Parts) -> None:
+def write_image(out: Path, parts: Parts, version: str) -> None:
     standin = out / "usr/lib/kairos-standin"
     for folder in (out / "boot", out / "etc", out / "usr/lib/modules" / parts.version, standin):
         folder.mkdir(parents=True)
@@ -81,7 +83,7 @@ def write_image(out: Path, parts: Parts) -> None:
     shutil.copyfile(parts.config, out / "boot" / parts.config.name)
     (out / "boot/vmlinuz").symlink_to(parts.kernel.name)
     (out / "boot/initrd").write_bytes(make_initrd(parts))
-    (out / "etc/kairos-release").write_text(RELEASE.format(arch=parts.arch))
+    (out / "etc/kairos-release").write_text(RELEASE.format(arch=parts.arch, version=version))
     (standin / "mbr.img").write_bytes(partition_table())
     for name, data in parts.esp.items():
         path = standin / "esp" / name

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from kairos_netboot.boot.cmdline import install_command_line, interface_of
+from kairos_netboot.boot.actions import STARTS, Action, Ram
+from kairos_netboot.boot.cmdline import Boot, command_line, interface_of
 from kairos_netboot.boot.network import KernelNetwork
 from kairos_netboot.errors import InvalidValue
 from kairos_netboot.values import Arch, Mac, Stage
@@ -10,7 +11,7 @@ from kairos_netboot.values import Arch, Mac, Stage
 MAC = Mac("525400000001")
 
 
-def _line(**changes: object) -> str:
+def _line(action: Action = Action.INSTALL, **changes: object) -> str:
     fields: dict[str, object] = {
         "rootfs_url": "http://192.0.2.2:8080/r/rootfs.squashfs",
         "document_url": "http://192.0.2.2:8080/d/cloud-config.yaml",
@@ -19,10 +20,9 @@ def _line(**changes: object) -> str:
         "mac": MAC,
         "several_cards": False,
         "network": KernelNetwork(),
-        "kairos_version": "v4.2.0",
-        "extra": (),
+        "kairos": (4, 2),
     }
-    return install_command_line(**{**fields, **changes})  # type: ignore[arg-type]
+    return command_line(action, Boot(**{**fields, **changes}))  # type: ignore[arg-type]
 
 
 def _network(*, several_cards: bool = False, **texts: tuple[str, ...]) -> str:
@@ -56,16 +56,20 @@ def test_the_serial_line_is_the_architectures_and_the_screen_comes_last(
 
 
 @pytest.mark.parametrize(
-    ("version", "old"),
-    [("v2.4.3", True), ("v1.6.0", True), ("2.4", True), ("v2.5.0", False), ("v4.2.0", False)],
+    ("version", "old"), [((2, 4), True), ((1, 6), True), ((2, 5), False), ((4, 2), False)]
 )
-def test_images_before_install_mode_are_told_the_old_way_too(version: str, old: bool) -> None:
-    assert ("nodepair.enable" in _line(kairos_version=version)) is old
+def test_images_before_install_mode_are_told_the_old_way_too(
+    version: tuple[int, int], old: bool
+) -> None:
+    assert ("nodepair.enable" in _line(kairos=version)) is old
 
 
-@pytest.mark.parametrize("version", ["", "latest", "vX"])
-def test_an_unreadable_version_counts_as_new(version: str) -> None:
-    assert "nodepair.enable" not in _line(kairos_version=version)
+def test_an_unreadable_version_counts_as_new() -> None:
+    assert "nodepair.enable" not in _line(kairos=None)
+
+
+def test_only_an_install_is_told_the_old_way() -> None:
+    assert "nodepair.enable" not in _line(Action.RESCUE, kairos=(2, 4))
 
 
 def test_a_machine_with_one_card_asks_on_whatever_it_has() -> None:
@@ -173,3 +177,96 @@ def test_a_line_the_kernel_would_cut_is_refused(arch: Arch, longest: int) -> Non
     assert len(_line(arch=arch, extra=("x" * room,))) == longest - 1
     with pytest.raises(InvalidValue, match=f"{longest} characters"):
         _line(arch=arch, extra=("x" * (room + 1),))
+
+
+# Other actions
+
+
+def _own(action: Action, **changes: object) -> tuple[str, str]:
+    """What the line of an action has that an install's has not, before the common words and
+    after."""
+    line = _line(action, **changes)
+    before, _, rest = line.partition("ip=dhcp ")[2].partition(" net.ifnames=1 selinux=0 ")
+    common = "rd.immucore.sysrootwait=900 console=ttyS0 console=tty1 "
+    assert (rest + " ").startswith(common)
+    return before, (rest + " ").removeprefix(common).strip()
+
+
+DOCUMENT = "http://192.0.2.2:8080/d/cloud-config.yaml"
+
+
+@pytest.mark.parametrize(
+    ("action", "before", "after"),
+    [
+        (Action.RAM, "kairos.ram", f"kairos.config_url={DOCUMENT}"),
+        (
+            Action.RESCUE,
+            "rd.cos.disable netboot kairos.boot_live_mode",
+            f"cos.setup={DOCUMENT}",
+        ),
+        (Action.WIPE, "rd.cos.disable netboot kairos.boot_live_mode", f"cos.setup={DOCUMENT}"),
+        (
+            Action.RECOVERY,
+            "rd.cos.disable netboot kairos.remote_recovery_mode",
+            f"cos.setup={DOCUMENT} config_url={DOCUMENT}",
+        ),
+        (Action.SHELL, "rd.cos.disable netboot kairos.boot_live_mode rd.shell rd.break", ""),
+    ],
+)
+def test_each_action_has_words_of_its_own(action: Action, before: str, after: str) -> None:
+    assert _own(action) == (before, after)
+
+
+@pytest.mark.parametrize("action", [Action.RAM, Action.RESCUE, Action.WIPE, Action.RECOVERY])
+def test_nothing_but_an_install_starts_the_installer(action: Action) -> None:
+    assert "install-mode" not in _line(action)
+    for word in ("install-mode", "nodepair.enable"):
+        with pytest.raises(InvalidValue, match=word):
+            _line(action, extra=(word,))
+        with pytest.raises(InvalidValue, match=word):
+            _line(action, document_url=f"http://{word}/d")
+
+
+DATA = Ram(partitions="/dev/vda", wipe=True, oem=128, persistent=4096)
+
+
+def test_data_partitions_are_made_in_the_boot_that_was_armed_for_it_alone() -> None:
+    written = "kairos.ram kairos.ram.create_partitions=/dev/vda kairos.ram.wipe kairos.ram.oem=128 "
+    assert _own(Action.RAM, ram=DATA, may_write=True)[0] == written + "kairos.ram.persistent=4096"
+    assert _own(Action.RAM, ram=DATA)[0] == "kairos.ram"
+    assert _own(Action.RESCUE, ram=DATA, may_write=True)[0].endswith("kairos.boot_live_mode")
+
+
+def test_kairos_chooses_the_disk_where_nobody_names_one() -> None:
+    own = _own(Action.RAM, ram=Ram(partitions="auto"), may_write=True)[0]
+    assert own == "kairos.ram kairos.ram.create_partitions"
+
+
+def test_nothing_is_made_where_the_profile_asks_for_nothing() -> None:
+    assert _own(Action.RAM, ram=Ram(oem=128), may_write=True)[0] == "kairos.ram"
+
+
+def test_alpine_fetches_its_root_only_where_it_is_told_that_it_netboots() -> None:
+    assert _own(Action.RAM, flavor="alpine")[0] == "netboot kairos.ram"
+
+
+@pytest.mark.parametrize("action", [action for action in Action if action in STARTS])
+def test_no_disk_is_erased_by_an_argument_of_the_sites_own(action: Action) -> None:
+    for word in ("kairos.ram.wipe", "kairos.ram"):
+        with pytest.raises(InvalidValue, match=r"kairos\.ram"):
+            _line(action, extra=(word,))
+
+
+@pytest.mark.parametrize(
+    ("action", "word"),
+    [
+        (Action.INSTALL, "kairos.boot_live_mode"),
+        (Action.RESCUE, "kairos.remote_recovery_mode"),
+        (Action.RECOVERY, "kairos.boot_live_mode"),
+        (Action.RECOVERY, "recovery-mode"),
+        (Action.WIPE, "kairos.reset"),
+    ],
+)
+def test_an_action_allows_its_own_word_and_no_other(action: Action, word: str) -> None:
+    with pytest.raises(InvalidValue, match=word):
+        _line(action, extra=(word,))

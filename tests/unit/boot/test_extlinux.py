@@ -21,7 +21,7 @@ DEFAULT install
 PROMPT 0
 
 LABEL install
-  MENU LABEL alpha installs debian
+  MENU LABEL alpha installs debian (1 of at most 3 tries)
   KERNEL /{BOOT}/{"1" * 64}/kernel
   INITRD /{BOOT}/{"2" * 64}/initrd
   APPEND console=ttyS0 netboot

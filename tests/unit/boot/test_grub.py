@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
 from dataclasses import replace
 
 import pytest
 
-from kairos_netboot.boot.decide import Decision, Outcome
+from kairos_netboot.boot.actions import Action, Menu
+from kairos_netboot.boot.decide import Decision, Outcome, decide
 from kairos_netboot.boot.grub import (
     HTTP,
     HTTP_80,
@@ -15,13 +18,14 @@ from kairos_netboot.boot.grub import (
     generic_config,
     grub_config,
     grub_disk_config,
+    grub_without_plan,
     why_failed,
 )
 from kairos_netboot.boot.script import Scripts
 from kairos_netboot.boot.urls import Urls
 from kairos_netboot.config.resources import load_scripts
 from kairos_netboot.errors import InvalidValue
-from kairos_netboot.values import Arch, Mac
+from kairos_netboot.values import Arch, Firmware, Mac
 from tests.unit.boot import sample
 from tests.unit.boot.plans import URLS, plan_of
 
@@ -186,3 +190,92 @@ def test_an_ipv6_address_on_port_80_keeps_its_brackets() -> None:
 
 def test_any_other_loader_stays_as_it_is() -> None:
     assert addressed(b"iPXE", URLS, sample.MAC) == b"iPXE"
+
+
+# What starts no kernel
+
+
+BOOT = "boot/52-54-00-00-00-01"
+
+
+def _waits(scripts: Scripts, where: Where, *, restarts: bool = False) -> str:
+    reason = "alpha waits for beta"
+    decision = Decision(outcome=Outcome.WAIT, reason=reason, restarts=restarts)
+    return grub_without_plan(scripts, decision, sample.MAC, URLS, where)
+
+
+@pytest.mark.parametrize(
+    ("where", "device"), [(Where.TFTP, "(tftp,192.0.2.1)"), (Where.HTTP, "(http,192.0.2.1:8080)")]
+)
+def test_a_machine_that_waits_reads_its_configuration_again(
+    scripts: Scripts, where: Where, device: str
+) -> None:
+    assert _waits(scripts, where) == (
+        f"""\
+echo 'kairos-netboot: alpha waits for beta'
+# The first of them asks again for all: a configuration that started the next would fill the stack.
+if [ "$knb_waiting" != y ]; then
+  set knb_waiting=y
+  export knb_waiting
+  while [ "$knb_waiting" = y ]; do
+    sleep 10
+    configfile '{device}/{BOOT}/grub.cfg'
+  done
+fi
+"""
+    )
+
+
+def test_what_comes_with_the_medium_is_waited_for_by_restarts(scripts: Scripts) -> None:
+    for text in (_waits(scripts, Where.MEDIUM), _waits(scripts, Where.TFTP, restarts=True)):
+        assert text.endswith("sleep 10\nreboot\n")
+        assert "configfile" not in text
+
+
+def _menu(scripts: Scripts, where: Where, *, timeout: int = 15) -> str:
+    items = (Action.LOCAL, Action.RESCUE)
+    profile = replace(sample.PROFILE, action=Action.MENU, menu=Menu(items=items, timeout=timeout))
+    fleet = sample.fleet(sample.node(), profile=profile)
+    decision = decide(fleet, sample.MAC, Firmware.UEFI, Arch.AMD64)
+    return grub_without_plan(scripts, decision, sample.MAC, URLS, where)
+
+
+def test_the_menu_whole(scripts: Scripts) -> None:
+    assert _menu(scripts, Where.TFTP) == (
+        f"""\
+# kairos-netboot: alpha chooses
+set default='local'
+set timeout=15
+menuentry 'boot its disk' --id local {{
+  configfile '(tftp,192.0.2.1)/{BOOT}/grub-local.cfg'
+}}
+menuentry 'rescue: debian from memory, disks untouched' --id rescue {{
+  configfile '(tftp,192.0.2.1)/{BOOT}/grub-rescue.cfg'
+}}
+"""
+    )
+
+
+def test_a_menu_without_an_end_of_time_waits_for_ever(scripts: Scripts) -> None:
+    assert "set timeout=-1\n" in _menu(scripts, Where.TFTP, timeout=0)
+
+
+def test_a_menu_of_the_medium_asks_by_tftp_and_needs_a_network(scripts: Scripts) -> None:
+    text = _menu(scripts, Where.MEDIUM)
+    assert text.index("net_bootp") < text.index("configfile '(tftp,192.0.2.1)/")
+
+
+@pytest.mark.parametrize("outcome", [Outcome.DISK, Outcome.INVENTORY])
+def test_whoever_has_nothing_to_load_goes_to_the_disk(scripts: Scripts, outcome: Outcome) -> None:
+    decision = Decision(outcome=outcome, reason="so")
+    text = grub_without_plan(scripts, decision, sample.MAC, URLS, Where.TFTP, Arch.ARM64)
+    assert text == grub_disk_config(scripts, decision, Arch.ARM64)
+
+
+@pytest.mark.parametrize("where", Where)
+def test_grub_can_read_what_waits_and_what_offers(scripts: Scripts, where: Where) -> None:
+    check = shutil.which("grub-script-check")
+    if check is None:
+        pytest.skip("there is no grub-script-check here")
+    for text in (_waits(scripts, where), _menu(scripts, where)):
+        subprocess.run([check], input=text, text=True, check=True)

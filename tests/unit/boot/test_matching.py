@@ -101,3 +101,67 @@ def test_profiles_added_changed_and_removed_are_told() -> None:
         "profile b: kernel-args changed",
         "profile a: removed",
     ]
+
+
+UUID = "4c4c4544-0042-3510-8052-b4c04f4e4d31"
+TURNED = "44454c4c-4200-1035-8052-b4c04f4e4d31"
+
+
+def by_uuid(name: str, *macs: Mac) -> NodeSpec:
+    return NodeSpec(name=name, macs=macs, profile="server", uuid=UUID)
+
+
+def told(id: int, mac: Mac, uuid: str = UUID, state: State = State.DISCOVERED) -> Node:
+    return Node(id=id, macs=(mac,), state=state, facts={"uuid": uuid})
+
+
+def test_a_machine_is_known_by_its_uuid_and_gives_its_card() -> None:
+    (one,) = match([told(1, ONE, TURNED), told(2, TWO, "other")], by_uuid("alpha")).matches
+    assert one.node is not None
+    assert (one.node.id, one.cards) == (1, (ONE,))
+
+
+def test_a_node_that_waited_and_its_machine_become_one() -> None:
+    waiting = Node(id=1, macs=(), state=State.ARMED, spec=by_uuid("alpha"))
+    matching = match([waiting, told(2, ONE)], by_uuid("alpha"))
+    (one,) = matching.matches
+    assert one.node == waiting
+    assert [node.id for node in one.absorbed] == [2]
+    assert one.cards == (ONE,)
+    assert matching.removed == ()
+
+
+def test_of_a_waiting_node_and_an_installed_machine_the_machine_goes_on() -> None:
+    waiting = Node(id=1, macs=(), state=State.ARMED, spec=by_uuid("alpha"))
+    (one,) = match([waiting, told(2, ONE, state=State.INSTALLED)], by_uuid("alpha")).matches
+    assert one.node is not None
+    assert one.node.state is State.INSTALLED
+    assert one.absorbed == (waiting,)
+
+
+def test_two_machines_with_one_uuid_are_nobodys() -> None:
+    matching = match([told(1, ONE), told(2, TWO, TURNED)], by_uuid("alpha"))
+    assert ids(matching) == {"alpha": None}
+    assert [node.id for node in matching.disputed["alpha"]] == [1, 2]
+    (one,) = matching.matches
+    assert one.cards == ()
+
+
+def test_a_machine_that_is_known_stays_the_node_whoever_else_tells_its_uuid() -> None:
+    alpha = Node(id=1, macs=(ONE,), state=State.READY, spec=by_uuid("alpha"), facts={"uuid": UUID})
+    matching = match([alpha, told(2, TWO)], by_uuid("alpha"))
+    assert ids(matching) == {"alpha": 1}
+    assert matching.matches[0].cards == (ONE,)
+    assert matching.disputed == {}
+
+
+def test_a_card_that_another_node_lists_is_not_learnt() -> None:
+    alpha = Node(id=1, macs=(ONE,), state=State.READY, spec=by_uuid("alpha"), facts={"uuid": UUID})
+    matching = match([alpha], by_uuid("alpha"), spec("beta", ONE))
+    assert {m.spec.name: m.cards for m in matching.matches} == {"alpha": (), "beta": (ONE,)}
+
+
+def test_rows_in_every_state_can_be_compared() -> None:
+    for state in State:
+        nodes = [known(1, "alpha", ONE, state=state), known(2, "", TWO, state=State.DISCOVERED)]
+        assert ids(match(nodes, spec("alpha", ONE, TWO))) == {"alpha": 1}

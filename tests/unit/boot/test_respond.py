@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kairos_netboot.boot.actions import Action, Order
 from kairos_netboot.boot.chains import ROW_NAMES
 from kairos_netboot.boot.fleet import Fleet
 from kairos_netboot.boot.lifecycle import State
@@ -285,3 +286,21 @@ def test_what_a_request_tells_is_kept_as_facts() -> None:
 def test_a_client_is_described_for_people() -> None:
     assert describe_client(client_of(asked(BIOS, ipxe=True))) == "BIOS iPXE (amd64)"
     assert describe_client(client_of(asked(b"\0\6"))) == "UEFI firmware (386)"
+
+
+@pytest.mark.parametrize("action", [a for a in Action if a is not Action.WIPE])
+def test_a_bios_machine_that_met_silence_is_answered_while_it_has_an_order(action: Action) -> None:
+    ordered = fleet(node(State.READY, order=Order(action=action)))
+    answer = respond(asked(BIOS), ordered, RECIPES, EVERYTHING)
+    if action is Action.INSTALL:  # nobody can order it: it is armed for it
+        assert answer is None or answer.reply is None
+    else:
+        assert answer is not None
+        assert answer.boot_file.endswith("/undionly.kpxe")
+
+
+def test_a_bios_machine_that_is_to_be_wiped_is_answered() -> None:
+    order = Order(action=Action.WIPE, disks=("/dev/vdb",))
+    answer = respond(asked(BIOS), fleet(node(State.CONDEMNED, order=order)), RECIPES, EVERYTHING)
+    assert answer is not None
+    assert answer.boot_file.endswith("/undionly.kpxe")

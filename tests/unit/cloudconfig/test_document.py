@@ -2,6 +2,7 @@ import pytest
 
 from kairos_netboot.boot.site import Template
 from kairos_netboot.cloudconfig.document import build
+from kairos_netboot.cloudconfig.watcher import watch_script
 from kairos_netboot.cloudconfig.yamlnodes import find, items, parse, to_value
 from kairos_netboot.errors import DocumentProblem
 
@@ -65,14 +66,32 @@ stages:
   - name: "kairos-netboot: report ready"
     commands:
     - |-
-      case " $(cat /proc/cmdline) " in *" netboot "*) exit 0 ;; esac
+      line=" $(cat /proc/cmdline) "
+      case "$line" in
+        *" kairos.ram "*) boot=ram ;;
+        *" netboot "*) exit 0 ;;
+        *COS_ACTIVE*) boot=active ;;
+        *COS_PASSIVE*) boot=passive ;;
+        *COS_RECOVERY*|*COS_SYSTEM*|*recovery-mode*) boot=recovery ;;
+        *) boot= ;;
+      esac
       told=/usr/local/.kairos-netboot/SENTINEL
       [ -e "$told" ] && exit 0
+      facts() {
+        version=$(sed -n 's/^KAIROS_VERSION=//p' /etc/kairos-release 2>/dev/null | tr -d '"' | tr -d "'")
+        addresses=$(ip -o addr show scope global 2>/dev/null |
+          sed -n 's|.* inet6* \([^ /]*\).*|\1|p')
+        [ -n "$addresses" ] || addresses=$(
+          sed -n '/|-- /{s/.*|-- //;h;}; /host LOCAL/{g;p;}' /proc/net/fib_trie 2>/dev/null |
+            grep -v '^127[.]' | sort -u)
+        addresses=$(echo $addresses | tr ' ' ,)
+      }
       tell() {
         n=0
         until [ "$n" -ge "$1" ]; do
           n=$((n + 1))
-          case "$(CURL --data-urlencode "hostname=$(cat /proc/sys/kernel/hostname)" URL/ready)" in
+          facts
+          case "$(CURL --data-urlencode "hostname=$(cat /proc/sys/kernel/hostname)" --data-urlencode "addresses=$addresses" --data-urlencode "version=$version" --data-urlencode "boot=$boot" URL/ready)" in
             2*) mkdir -p "${told%/*}" && : > "$told"; return 0 ;;
             4*) return 0 ;;
           esac
@@ -83,6 +102,11 @@ stages:
       tell 2 2 || { (exec < /dev/null > /dev/null 2>&1; tell 90 10) & }
   kairos-install.pre:
   - name: "kairos-netboot: report install-started"
+    files:
+    - path: "/run/kairos-netboot-watch.sh"
+      permissions: 384
+      content: |
+        WATCH
     commands:
     - |-
       n=0
@@ -91,6 +115,7 @@ stages:
         case "$(CURL --data-urlencode event=install-started URL/install-started)" in 2*|4*) break ;; esac
         sleep 2
       done
+    - "[ ! -e /run/kairos-netboot-watch.sh ] || sh /run/kairos-netboot-watch.sh start"
   before-install:
   - name: "kairos-netboot: report step/partitioned"
     commands:
@@ -121,6 +146,7 @@ stages:
         case "$(CURL --data-urlencode event=install-finished URL/install-finished)" in 2*|4*) break ;; esac
         sleep 5
       done
+    - "[ ! -e /run/kairos-netboot-watch.sh ] || sh /run/kairos-netboot-watch.sh end"
 hostname: rack-1
 bmc: 52:54:00:12:34:56
 legacy: yes
@@ -134,6 +160,11 @@ def templates(*texts: str) -> list[Template]:
     return [Template(name=f"{n}.yaml", text=text) for n, text in enumerate(texts, 1)]
 
 
+def indented(script: str) -> str:
+    """As it stands in the document; tests/wire/test_watcher.py runs it."""
+    return "".join(f"        {line}\n" for line in script.splitlines())
+
+
 def findings(*texts: str) -> list[str]:
     built = build(templates(*texts), VARIABLES, REPORT_URL)
     return [str(finding) for finding in built.findings]
@@ -142,7 +173,8 @@ def findings(*texts: str) -> list[str]:
 def test_the_whole_document_of_a_node() -> None:
     built = build(templates(BASE, NODE), VARIABLES, REPORT_URL)
     expected = (
-        GOLDEN.replace("CURL", "curl -sS -m 5 --noproxy '*' -o /dev/null -w '%{http_code}'")
+        GOLDEN.replace("        WATCH\n", indented(watch_script(REPORT_URL)))
+        .replace("CURL", "curl -sS -m 5 --noproxy '*' -o /dev/null -w '%{http_code}'")
         .replace("URL", REPORT_URL)
         .replace("SENTINEL", "84e0c0eafaa95a34")
     )

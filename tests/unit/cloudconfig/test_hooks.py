@@ -145,6 +145,64 @@ def test_ready_tells_the_host_name_once(machine: Machine) -> None:
     assert machine.noted("args")[-1] == f"{URL}/ready"
 
 
+@pytest.mark.parametrize(
+    ("cmdline", "boot"),
+    [
+        (DISK, "active"),
+        ("root=LABEL=COS_PASSIVE cos-img/filename=/cOS/passive.img", "passive"),
+        ("root=live:LABEL=COS_RECOVERY recovery-mode", "recovery"),
+        ("kairos.ram netboot root=live:http://x/", "ram"),
+        ("root=/dev/sda1", ""),
+    ],
+)
+def test_ready_tells_what_was_booted(machine: Machine, cmdline: str, boot: str) -> None:
+    machine.boots(cmdline)
+    assert machine.run(command("network")) == 0
+    assert f"boot={boot}" in machine.noted("args")
+
+
+def test_ready_tells_addresses_and_version(machine: Machine) -> None:
+    machine.program(
+        "ip",
+        "echo '2: eth0    inet 192.0.2.7/24 brd 192.0.2.255 scope global eth0'\n"
+        "echo '2: eth0    inet6 2001:db8::7/64 scope global dynamic'",
+    )
+    (machine.home / "release").write_text('KAIROS_ID="kairos"\nKAIROS_VERSION="v4.2.0"\n')
+    text = command("network").replace("/etc/kairos-release", f"{machine.home}/release")
+    assert machine.run(text) == 0
+    assert "addresses=192.0.2.7,2001:db8::7" in machine.noted("args")
+    assert "version=v4.2.0" in machine.noted("args")
+
+
+def test_ready_finds_addresses_without_the_command_ip(machine: Machine) -> None:
+    machine.program("ip", "exit 127")
+    (machine.home / "trie").write_text(FIB_TRIE)
+    text = command("network").replace("/proc/net/fib_trie", f"{machine.home}/trie")
+    assert machine.run(text) == 0
+    assert "addresses=192.0.2.7" in machine.noted("args")
+
+
+FIB_TRIE = """\
+Main:
+  +-- 0.0.0.0/0 3 0 5
+     |-- 0.0.0.0
+        /0 universe UNICAST
+     +-- 192.0.2.0/24 2 0 2
+        |-- 192.0.2.0
+           /24 link UNICAST
+        |-- 192.0.2.7
+           /32 host LOCAL
+        |-- 192.0.2.255
+           /32 link BROADCAST
+Local:
+     +-- 127.0.0.0/8 2 0 2
+           |-- 127.0.0.1
+              /32 host LOCAL
+        |-- 192.0.2.7
+           /32 host LOCAL
+"""
+
+
 def test_ready_is_never_told_from_the_live_system(machine: Machine) -> None:
     machine.boots(LIVE)
     assert machine.run(command("network")) == 0

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kairos_netboot.cloudconfig.mask import is_secret_name, mask
+from kairos_netboot.cloudconfig.mask import is_secret_name, mask, mask_text
 from kairos_netboot.cloudconfig.yamlnodes import parse
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -152,3 +152,18 @@ def test_other_names_for_secrets_are_known_too(line: str) -> None:
 def test_a_public_key_stays() -> None:
     text = "#cloud-config\nusers:\n- name: kairos\n  ssh_authorized_keys: [ssh-ed25519 AAAAC3Nz]\n"
     assert "AAAAC3Nz" in mask(text, {})
+
+
+def test_a_log_hides_what_a_document_does() -> None:
+    said = (
+        f"GET http://x/documents/{TOKEN}/cloud-config.yaml\npasswd: swordfish\nuser of xyzzy-plugh"
+    )
+    hidden = mask_text(said, {"node": {"api_key": "xyzzy-plugh"}})
+    assert hidden == (
+        "GET http://x/documents/********/cloud-config.yaml\npasswd: ********\nuser of ********"
+    )
+
+
+def test_a_log_without_secrets_stays_as_it_is() -> None:
+    said = "[    1.0] Linux version 6.1\n: not a document"
+    assert mask_text(said, {"name": "Linux"}) == said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -172,3 +173,14 @@ def test_an_ordinary_clients_lease_is_no_news_of_a_machine(
     assert STRANGER not in fleet.by_mac
     assert timeline == []
     assert f"DHCP: {STRANGER} on eth0: has 192.0.2.100 for 12 hours" in caplog.text
+
+
+def test_where_a_machine_asks_from_is_one_of_its_facts(told: Callable[..., Told]) -> None:
+    agent = bytes([1, 3]) + b"1/7"
+    asked = _asked({**UEFI, Option.RELAY_AGENT: agent}, STRANGER)
+    relayed = replace(asked.request, relay=IPv4Address("10.1.0.1"))
+    heard = replace(asked, request=relayed, interface="eth0")
+    fleet, _ = told((heard, Response(decision=None, reason="nobody named it")))
+    facts = fleet.by_mac[STRANGER].facts
+    assert (facts["network"], facts["interface"]) == ("10.1.0.1", "eth0")
+    assert facts["switch-port"] == "1/7"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from kairos_netboot.boot.actions import Action, Menu, Order
+from kairos_netboot.boot.decide import Decision, Outcome
 from kairos_netboot.boot.lifecycle import MAX_BOOTS, Kind, State
 from kairos_netboot.boot.site import Site
 from kairos_netboot.boot.urls import Urls
@@ -126,5 +129,138 @@ def test_a_machine_nobody_named_gets_nothing(play: Callable[[Story], None]) -> N
     async def story(boots: Boots, _: Index, __: list[float]) -> None:
         with pytest.raises(UnknownName, match="nobody named"):
             await boots.start(STRANGER, URLS, Stage.GRUB)
+
+    play(story)
+
+
+# Orders, menus, and machines that wait
+
+
+async def ordered(index: Index, action: Action) -> None:
+    await index.call(index._store.set_order, "alpha", Order(action=action), datetime.now(UTC))
+
+
+async def offers(index: Index, *items: Action) -> None:
+    """The node's profile is a menu from now on."""
+    profile = replace(PROFILE, action=Action.MENU, menu=Menu(items=items, default=items[0]))
+    site = Site(images={}, profiles={"server": profile}, nodes={"alpha": SPEC})
+    await index.call(index._store.apply, site, datetime.now(UTC))
+
+
+def test_a_rescue_is_begun_once_and_read_again(play: Callable[[Story], None]) -> None:
+    async def story(boots: Boots, index: Index, now: list[float]) -> None:
+        await ordered(index, Action.RESCUE)
+        first = await boots.start(MAC, URLS, Stage.GRUB)
+        assert first.plan is not None
+        assert (first.plan.action, first.plan.max_boots) == (Action.RESCUE, 0)
+        assert await boots.start(MAC, URLS, Stage.GRUB) is first
+        now[0] = 60
+        again = await boots.start(MAC, URLS, Stage.GRUB)  # the next boot is the profile's
+        assert again.plan is not None
+        assert again.plan.action is Action.INSTALL
+
+    play(story)
+
+
+def test_an_order_given_while_a_boot_can_be_read_again_is_carried_out(
+    play: Callable[[Story], None],
+) -> None:
+    async def story(boots: Boots, index: Index, _: list[float]) -> None:
+        await boots.start(MAC, URLS, Stage.GRUB)
+        await ordered(index, Action.RESCUE)
+        started = await boots.start(MAC, URLS, Stage.GRUB)
+        assert started.plan is not None
+        assert started.plan.action is Action.RESCUE
+
+    play(story)
+
+
+def test_an_order_to_boot_the_disk_is_carried_out_once(play: Callable[[Story], None]) -> None:
+    async def story(boots: Boots, index: Index, _: list[float]) -> None:
+        await ordered(index, Action.LOCAL)
+        assert (await boots.start(MAC, URLS, Stage.IPXE, once=True)).plan is None
+        assert index.fleet.named("alpha").order is None
+        assert boots_of(index) == 0
+        assert (await boots.start(MAC, URLS, Stage.IPXE, once=True)).plan is not None
+
+    play(story)
+
+
+@pytest.mark.parametrize("loader", [Stage.GRUB, Stage.UBOOT])
+@pytest.mark.parametrize("action", [Action.LOCAL, Action.MENU])
+def test_a_loader_that_reads_twice_is_not_installed_by_the_second(
+    play: Callable[[Story], None], loader: Stage, action: Action
+) -> None:
+    """The node is armed; the order is over by the first."""
+
+    async def story(boots: Boots, index: Index, now: list[float]) -> None:
+        await ordered(index, action)
+        chosen = Action.LOCAL if (action, loader) == (Action.MENU, Stage.GRUB) else None
+        for _ in range(3):
+            assert (await boots.start(MAC, URLS, loader, chosen=chosen)).plan is None
+        assert boots_of(index) == 0
+        now[0] = 60
+        assert (await boots.start(MAC, URLS, loader)).plan is not None
+
+    play(story)
+
+
+def test_a_menu_that_was_ordered_stands_until_something_is_chosen(
+    play: Callable[[Story], None],
+) -> None:
+    async def story(boots: Boots, index: Index, _: list[float]) -> None:
+        await ordered(index, Action.MENU)
+        for __ in range(2):
+            shown = await boots.start(MAC, URLS, Stage.IPXE, once=True)
+            assert shown.decision.outcome is Outcome.MENU
+        chosen = await boots.start(MAC, URLS, Stage.IPXE, once=True, chosen=Action.RESCUE)
+        assert chosen.plan is not None
+        assert chosen.plan.action is Action.RESCUE
+        assert index.fleet.named("alpha").order is None
+
+    play(story)
+
+
+def test_choosing_the_disk_is_choosing(play: Callable[[Story], None]) -> None:
+    async def story(boots: Boots, index: Index, _: list[float]) -> None:
+        await ordered(index, Action.MENU)
+        chosen = await boots.start(MAC, URLS, Stage.IPXE, once=True, chosen=Action.LOCAL)
+        assert chosen.decision.outcome is Outcome.DISK
+        assert index.fleet.named("alpha").order is None
+
+    play(story)
+
+
+@pytest.mark.parametrize("loader", [Stage.UBOOT, Stage.RASPBERRY])
+def test_a_loader_without_a_menu_takes_its_default(
+    play: Callable[[Story], None], loader: Stage
+) -> None:
+    async def story(boots: Boots, index: Index, _: list[float]) -> None:
+        await offers(index, Action.RESCUE, Action.LOCAL)
+        started = await boots.start(MAC, URLS, loader)
+        assert started.plan is not None
+        assert started.plan.action is Action.RESCUE
+
+    play(story)
+
+
+def test_waiting_is_no_boot_and_told_when_its_reason_is_another(
+    play: Callable[[Story], None],
+) -> None:
+    """Hours of waiting must not fill the timeline."""
+
+    async def story(boots: Boots, index: Index, now: list[float]) -> None:
+        node = index.fleet.named("alpha")
+        for reason in ("for beta", "for beta", "for gamma", "for gamma"):
+            now[0] += 60
+            waits = Decision(outcome=Outcome.WAIT, reason=reason, node=node)
+            assert (await boots._without_plan(MAC, waits, node)).plan is None
+        await index.report(node, Kind.SETTINGS, "a line to write the news before", "1")
+        told = index._store.timeline(node.id)
+        assert [e.text for e in told if e.kind is Kind.WAITING] == [
+            "boot script: for beta",
+            "boot script: for gamma",
+        ]
+        assert boots_of(index) == 0
 
     play(story)

@@ -148,3 +148,12 @@ def test_no_name_breaks_the_reader(name: str) -> None:
     read = read_name(name)
     assert ".." not in read.rest.split("/")
     assert read.digest is not None or read.ask is not Ask.BLOB
+
+
+def test_what_was_chosen_of_a_menu_is_in_the_name() -> None:
+    name = read_name("/boot/52-54-00-00-00-01/grub-rescue.cfg")
+    assert (name.ask, name.mac, name.rest) == (Ask.GRUB, Mac("52:54:00:00:00:01"), "rescue")
+
+
+def test_a_choice_of_nobodys_is_no_configuration() -> None:
+    assert read_name("grub-rescue.cfg").ask is Ask.LOADER
