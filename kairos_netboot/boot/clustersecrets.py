@@ -35,7 +35,7 @@ def new_secrets(kind: ClusterKind, below: Below) -> dict[str, str]:
 
 
 def network_token(below: Below) -> str:
-    """EdgeVPN's: base64 of its configuration as YAML (docs/kairos.md)."""
+    """EdgeVPN's: base64 of its configuration as YAML, as its pkg/node/options.go reads it."""
 
     def key() -> str:
         return _word(below, _ALPHANUMERIC, _KEY_LENGTH)

@@ -86,7 +86,7 @@ def command_line(action: Action, boot: Boot) -> str:
         *_document(action, boot),
     )
     _refuse(" ".join((*before, *after)), () if action is Action.INSTALL else _INSTALLS)
-    return _short(" ".join((*before, *own, *after)), _LONGEST.get(boot.arch, 1024))
+    return fitting(" ".join((*before, *own, *after)), boot.arch)
 
 
 def _own_words(action: Action, boot: Boot) -> Iterator[str]:
@@ -203,6 +203,11 @@ def _refuse(text: str, also: tuple[str, ...]) -> None:
                 f"the kernel command line holds '{word}', which makes Kairos do something other "
                 "than meant: take it out of kernel-args or the server's host name"
             )
+
+
+def fitting(line: str, arch: Arch) -> str:
+    """Raises InvalidValue for a line that a kernel of this architecture would cut."""
+    return _short(line, _LONGEST.get(arch, 1024))
 
 
 def _short(line: str, longest: int) -> str:

@@ -237,7 +237,7 @@ def _load(
             f"image '{profile.image}' of profile '{profile.name}' is not here: "
             "`kairos-netboot apply` the site file again",
         )
-    if why := misfit(node, image, firmware, arch) or too_much(node, image, action):
+    if why := misfit(node, image, firmware, arch) or too_much(node, profile, image, action):
         return _nothing(node, why)
     if action in _OF_CLUSTERS and (waits := waits_for(fleet, node)):
         return Decision(

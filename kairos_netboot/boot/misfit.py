@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ..values import Arch, Firmware
 from .actions import Action
+from .families import KAIROS, why_unable
 from .fleet import Fleet, Node
-from .site import Image, Medium
+from .site import Image, Medium, Profile
 
 # The first Kairos (immucore 0.20) that runs from memory as an installed system does.
 _FIRST_IN_RAM = (4, 2)
@@ -31,9 +32,11 @@ def misfit(node: Node, image: Image, firmware: Firmware | None, arch: Arch | Non
     return ""
 
 
-def too_much(node: Node, image: Image, action: Action) -> str:
+def too_much(node: Node, profile: Profile, image: Image, action: Action) -> str:
     """Why this image cannot do this; empty: it can."""
-    if action is Action.INSTALL:
+    if why := why_unable(profile, image, action):
+        return f"{node.name} does nothing: {why}"
+    if action is Action.INSTALL or profile.family != KAIROS:
         return ""
     if isinstance(image.files, Medium):
         return (
@@ -62,4 +65,4 @@ def why_no_order(fleet: Fleet, node: Node, action: Action) -> str:
             f"'{action}' needs an image, and profile '{profile.name}' of {node.name} has none: "
             "give it one with `image:` in the site file"
         )
-    return misfit(node, image, node.firmware, node.arch) or too_much(node, image, action)
+    return misfit(node, image, node.firmware, node.arch) or too_much(node, profile, image, action)

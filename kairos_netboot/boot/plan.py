@@ -9,6 +9,7 @@ from ..values import Arch, Blob, Mac, Stage
 from .actions import STARTS, Action
 from .cmdline import Boot, command_line
 from .decide import Decision
+from .families import KAIROS, system_line
 from .fleet import Node
 from .lifecycle import COUNTED, MAX_BOOTS, State
 from .site import BootFiles, Image, KernelFiles, Medium, Profile
@@ -90,7 +91,9 @@ def make_plan(
     action = decision.action or Action.INSTALL
     is_counted = STARTS[action] in COUNTED
     line = ""
-    if isinstance(image.files, BootFiles):
+    if profile.family != KAIROS and not isinstance(image.files, Medium):
+        line = _other_line(profile, image, image.files, action, mac, urls, tokens, loader)
+    elif isinstance(image.files, BootFiles):
         boot = _boot(node, profile, image, image.files, mac, urls, tokens, loader)
         line = command_line(action, boot)
     plan = BootPlan(
@@ -113,6 +116,30 @@ def make_plan(
     if loader is not Stage.HTTP:
         plan.kernel_files  # noqa: B018 raises for a medium
     return plan
+
+
+def _other_line(
+    profile: Profile,
+    image: Image,
+    files: KernelFiles,
+    action: Action,
+    mac: Mac,
+    urls: Urls,
+    tokens: BootTokens,
+    loader: Stage,
+) -> str:
+    """Of a system that is no Kairos."""
+    return system_line(
+        profile,
+        action,
+        urls=urls,
+        mac=mac,
+        files=files,
+        document_token=tokens.document,
+        report_url=urls.report(tokens.report),
+        loader=loader,
+        arch=image.facts.arch,
+    )
 
 
 def _boot(

@@ -72,6 +72,7 @@ class ImageFacts:
     kernel_version: str = ""
     efi_stub: bool | None = None  # whether UEFI firmware can start the kernel; None: not known
     made_of: str = ""  # the image's digest, where the boot files were made elsewhere
+    rootfs_format: str = ""  # of a rootfs that is no squashfs: `cpio`, `iso`, …
 
     @property
     def kairos(self) -> tuple[int, int] | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..values import Blob, Mac
 
 # What the boot files are called in addresses, and so on the machine.
-BOOT_FILES = ("kernel", "initrd", "rootfs.squashfs")
+BOOT_FILES = ("kernel", "initrd", "rootfs.squashfs", "rootfs.img")
 
 # The small GRUB that hands a UEFI machine over to its disk.
 DISK_STARTER = "disk-x64.efi"
@@ -45,8 +45,8 @@ class Urls:
         """A boot loader's file for UEFI HTTP Boot; what it asks for next is beside it."""
         return f"{self.base}/boot/{mac.hyphens}/{name}"
 
-    def document(self, token: str) -> str:
-        return f"{self.base}/documents/{token}/cloud-config.yaml"
+    def document(self, token: str, name: str = "cloud-config.yaml") -> str:
+        return f"{self.base}/documents/{token}/{name}"
 
     def report(self, token: str) -> str:
         """The stem: the event's name follows after a slash."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Annotated
 
 import typer
 
+from ..boot.actions import Action
 from ..boot.fleet import Fleet, Node
 from ..boot.fleetwork import RESTART_SECONDS, Phase
 from ..boot.named import chosen
@@ -27,6 +29,8 @@ _Nodes = Annotated[
         help="Names, PATTERN*, cluster=NAME, profile=NAME, role=server, LABEL=VALUE.",
     ),
 ]
+# A server that restarts has all its agents back within a minute: they wait longer each time.
+_GRACE_SECONDS = 120.0
 _Timeout = Annotated[int, typer.Option(help="Seconds that one node may take.", min=1)]
 
 
@@ -46,6 +50,7 @@ def upgrade(
     with opened(common.state) as store:
         fleet = store.fleet()
         wanted = _allowed(store, fleet, nodes, command)
+        _refuse_memory(wanted)
         work = Roll(
             nodes=wanted,
             command=command,
@@ -53,10 +58,22 @@ def upgrade(
             max_unavailable=max_unavailable,
             timeout=float(timeout),
             restart_delay=RESTART_SECONDS,
+            version=fleet.images[image].facts.version,
+            grace=_GRACE_SECONDS,
         )
-        for line in roll(store, work):
-            say(line)
+        with closing(roll(store, work)) as lines:
+            for line in lines:
+                say(line)
     say(f"{len(wanted)} of {len(wanted)} nodes have '{image}'")
+
+
+def _refuse_memory(nodes: Sequence[Node]) -> None:
+    for node in nodes:
+        if node.running is Action.RAM:
+            raise InvalidValue(
+                f"{node.name} runs from memory, so there is nothing to upgrade on it: give its "
+                "profile the new image and restart it"
+            )
 
 
 def _source(fleet: Fleet, name: str) -> str:

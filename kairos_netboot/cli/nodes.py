@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
+from ..boot.clusters import seat_of, waits_for
 from ..boot.fleet import Event, Fleet, Node
-from ..boot.lifecycle import MAX_BOOTS, Kind, State
+from ..boot.lifecycle import MAX_BOOTS, MAY_INSTALL, Kind, State
 from ..boot.overdue import OWN
+from ..store.agents import Agent
 from ..store.logs import INSTALLER, last_lines, lines_after
 from ..store.store import Store
 from ..values import Mac
+from .agentrows import agent_cell, agent_rows, agents_of, command_rows
 from .app import Common, clock, columns, opened, say, short_clock
 from .follow import changes
 from .restart import prepare_restart, restart
@@ -28,7 +31,7 @@ def list_nodes(context: typer.Context) -> None:
     common: Common = context.obj
     with opened(common.state) as store:
         last, nodes = store.last_events(), _sorted(store.fleet())
-        more, cells = _more_columns(nodes)
+        more, cells = _more_columns(nodes, agents_of(store))
     rows = [_row(node, last.get(node.id), cells[node.id]) for node in nodes]
     if not rows:
         say("no machines yet: name some in a site file and `kairos-netboot apply` it")
@@ -39,7 +42,7 @@ def list_nodes(context: typer.Context) -> None:
 
 
 # What a narrow terminal can do without, in this order; `nodes show` has it all.
-_SPARE = ("MAC", "LAST", "VERSION", "PROFILE", "BOOT")
+_SPARE = ("MAC", "LAST", "ADDRESSES", "VERSION", "PROFILE", "AGENT", "BOOT")
 
 
 def _sorted(fleet: Fleet) -> list[Node]:
@@ -47,12 +50,16 @@ def _sorted(fleet: Fleet) -> list[Node]:
     return sorted(fleet.nodes, key=lambda node: (node.spec is None, node.name))
 
 
-def _more_columns(nodes: Sequence[Node]) -> tuple[tuple[str, ...], dict[int, tuple[str, ...]]]:
+def _more_columns(
+    nodes: Sequence[Node], agents: Mapping[int, Agent]
+) -> tuple[tuple[str, ...], dict[int, tuple[str, ...]]]:
     """Headings and, by node, cells of what some of them have told: others' columns stay away."""
-    told = {"BOOT": "boot-state", "VERSION": "version"}
-    shown = {title: fact for title, fact in told.items() if any(n.facts.get(fact) for n in nodes)}
-    cells = {n.id: tuple(n.facts.get(fact) or "-" for fact in shown.values()) for n in nodes}
-    return tuple(shown), cells
+    now = datetime.now(UTC)
+    told = {"BOOT": "boot-state", "VERSION": "version", "ADDRESSES": "addresses"}
+    every = {title: {n.id: n.facts.get(fact) or "-" for n in nodes} for title, fact in told.items()}
+    every["AGENT"] = {n.id: agent_cell(agents.get(n.id), now) for n in nodes}
+    shown = {title: cells for title, cells in every.items() if {*cells.values()} - {"-"}}
+    return tuple(shown), {n.id: tuple(cells[n.id] for cells in shown.values()) for n in nodes}
 
 
 def _row(node: Node, last: Event | None, more: tuple[str, ...]) -> tuple[str, ...]:
@@ -87,13 +94,28 @@ def show(
         fleet = store.fleet()
         node = fleet.named(name)
         timeline = store.timeline(node.id)
-        said = _last_words(store, node)
+        facts = [("name", node.name), *_facts(fleet, node), *agent_rows(store, node.id)]
+        said = [*_ordered(store, node), *_last_words(store, node)]
     rows = [(clock(event.at), _since(timeline[0], event), event.text) for event in timeline]
-    facts = [("name", node.name), *_facts(fleet, node)]
     if node.state is State.FAILED:
         facts.insert(2, ("did last", _did_last(timeline)))
     for line in (*columns(facts), "", *columns(rows), *said):
         say(line)
+
+
+def _place(fleet: Fleet, node: Node) -> list[tuple[str, str]]:
+    """Where it is in a cluster, and whom it waits for there."""
+    seat = seat_of(fleet, node)
+    if seat is None:
+        return []
+    place = f"{seat.cluster.name}, {seat.member.role} {seat.member.index}"
+    waits = waits_for(fleet, node) if node.state in MAY_INSTALL else ""
+    return [("cluster", place), *([("waiting", waits)] if waits else [])]
+
+
+def _ordered(store: Store, node: Node) -> list[str]:
+    rows = command_rows(store, node.id)
+    return ["", "what its agent was ordered last:", *columns(rows)] if rows else []
 
 
 # Of an installer that has failed; all that is kept is told by `nodes log`.
@@ -115,6 +137,7 @@ def _facts(fleet: Fleet, node: Node) -> list[tuple[str, str]]:
         rows.append(("profile", node.spec.profile))
     if profile:
         rows.append(("image", profile.image))
+    rows += _place(fleet, node)
     if node.state in (State.BOOTING, State.INSTALLING, State.FAILED):
         rows.append(("installer starts", f"{node.boots} of at most {MAX_BOOTS}"))
     if node.seen:

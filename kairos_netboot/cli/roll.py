@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..boot.clusters import Role, member_of
@@ -30,9 +30,9 @@ class RollStopped(NetbootError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roll:
-    """`version`: the image's, where it is known. `grace`: how long machines may be away on their own
-    account before the roll stops for them. `clock` gives seconds since 1970; `pause` waits for so
-    many."""
+    """`version`: the image's, where it is known. `grace`: how long machines may be away on their
+    own account before the roll stops for them. `clock` gives seconds since 1970; `pause` waits for
+    so many."""
 
     nodes: tuple[Node, ...]
     command: str
@@ -54,7 +54,7 @@ class Ordered:
     version: str
 
 
-def roll(store: Store, work: Roll) -> Iterator[str]:
+def roll(store: Store, work: Roll) -> Generator[str, None, None]:
     """A line for each thing that happens; raises RollStopped with the reason. Whatever ends it,
     nothing that it ordered is carried out later."""
     ordered: dict[int, Ordered] = {}
@@ -149,22 +149,22 @@ def _machine(
     return Upgraded(
         name=node.name,
         is_server=member is not None and member.role is Role.SERVER,
-        skip=mine is None and _has_it(own, agent, work),
-        connected=None if _is_old(agent, given, work) else agent and agent.telling,
+        skip=given is None and _has_it(own, agent, work),
+        connected=agent.telling if agent and not _is_old(agent, given, work) else None,
         boot_state=agent.boot_state if agent else "",
-        phase=mine.phase if mine else None,
+        phase=mine.phase if mine else Phase.FAILED if given else None,
         ordered=mine.at if mine else 0.0,
         ended=mine.changed if mine and mine.phase is Phase.COMPLETED else None,
-        result=mine.result.rpartition("\n")[2] if mine else "",
+        result=mine.result.rpartition("\n")[2] if mine else "it was armed again",
         restarts=work.command == "upgrade",
         restart_delay=work.restart_delay,
     )
 
 
-def _is_old(agent: Agent | None, given: Ordered | None, work: Roll) -> bool:
+def _is_old(agent: Agent, given: Ordered | None, work: Roll) -> bool:
     """Whether it still runs the system of before its order: an agent may come anew before its
     machine restarts, as when this server does."""
-    if agent is None or given is None or agent.boot_state != "active":
+    if given is None or work.command != "upgrade" or agent.boot_state != "active":
         return False
     return work.version not in ("", given.version) and agent.version == given.version
 

@@ -164,9 +164,12 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
         _key("approval", "true|false", "a person must say yes even where a selector fits", "false"),
     ),
     "phone-home": (
-        _key("enabled", "true|false", "whether agents register here", "false"),
+        _key("enabled", "true|false", "whether agents register here, once this is written", "true"),
         _key("heartbeat", "DURATION", "how often they tell that they live", "30s"),
-        _key("commands", "[COMMAND]", "what they may be ordered to do"),
+        _key(
+            *("commands", "[COMMAND]", "what they may be ordered to do: also `exec`, `reset`"),
+            default="upgrade, upgrade-recovery, reboot, unregister",
+        ),
     ),
     "webhook": (
         _key("url", "URL", "where events are posted", required=True),

@@ -18,6 +18,7 @@ _PART_TYPES = {
     "initrd": "application/vnd.kairos-netboot.initrd.v1",
     "rootfs": "application/vnd.kairos-netboot.rootfs.v1.squashfs",
 }
+BOOT_PARTS = tuple(_PART_TYPES)
 # OCI's own name for what something is made of, and ours for the facts.
 _BASE_DIGEST = "org.opencontainers.image.base.digest"
 _TITLE = "org.opencontainers.image.title"
@@ -32,7 +33,7 @@ class Artifact:
     facts: ImageFacts
     kernel: Descriptor
     initrd: Descriptor
-    rootfs: Descriptor
+    rootfs: Descriptor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +59,8 @@ def pack(image: Image) -> Packed:
     manifest = encode_manifest(
         entry(FACTS_TYPE, Blob.of(config)),
         [
-            entry(kind, getattr(image.boot_files, part), annotations={_TITLE: part})
-            for part, kind in _PART_TYPES.items()
+            entry(_PART_TYPES[part], blob, annotations={_TITLE: part})
+            for part, blob in zip(_PART_TYPES, image.files, strict=False)
         ],
         artifactType=ARTIFACT_TYPE,
         annotations=_annotations(facts),
@@ -77,10 +78,12 @@ def unpack(manifest: Manifest, config: bytes, arch: Arch) -> Artifact:
     if facts.arch is not arch:
         raise ImageProblem(f"its boot files are made for linux/{facts.arch}, not linux/{arch}")
     parts = {layer.media_type: layer for layer in manifest.layers}
-    missing = [part for part, kind in _PART_TYPES.items() if kind not in parts]
-    if missing or len(parts) != len(manifest.layers):
+    found = {part: parts[kind] for part, kind in _PART_TYPES.items() if kind in parts}
+    if not {"kernel", "initrd"} <= set(found) or len(found) != len(manifest.layers):
         raise ImageProblem("its boot files are not complete: have it published again")
-    return Artifact(facts=facts, **{part: parts[kind] for part, kind in _PART_TYPES.items()})
+    if "rootfs" not in found and facts.version:
+        raise ImageProblem("its boot files are not complete: have it published again")
+    return Artifact(facts=facts, **found)
 
 
 def _facts(facts: ImageFacts) -> dict[str, object]:

@@ -55,7 +55,9 @@ def _take_artifact(source: Source, manifest: Manifest, wanted: ImageSource, benc
     """Boot files that another box has made."""
     config = read_whole(source.blob(manifest.config), manifest.config)
     artifact = unpack(manifest, config, wanted.arch)
-    named = {"kernel": artifact.kernel, "initrd": artifact.initrd, "rootfs": artifact.rootfs}
+    named = {"kernel": artifact.kernel, "initrd": artifact.initrd}
+    if artifact.rootfs:
+        named["rootfs"] = artifact.rootfs
     missing = bench.missing(named.values())
     bench.blobs.require(sum(part.size for part in missing))
     with bench.spool(source, missing, "boot file") as spool:
@@ -64,7 +66,7 @@ def _take_artifact(source: Source, manifest: Manifest, wanted: ImageSource, benc
     return Made(
         kernel=paths["kernel"],
         initrd=paths["initrd"],
-        rootfs=paths["rootfs"],
+        rootfs=paths.get("rootfs"),
         digest=manifest.digest,
         facts=artifact.facts,
         checked={paths[name]: part.blob for name, part in named.items()},

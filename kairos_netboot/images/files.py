@@ -38,10 +38,20 @@ class BootParts:
     rootfs: Path
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenParts:
+    """As they were named. `format`: of a rootfs that is no squashfs."""
+
+    kernel: Path
+    initrd: Path
+    rootfs: Path | None = None
+    format: str = ""
+
+
 def take_files(
     reference: FilesReference, scratch: Path, download: Callable[[str, Path], None]
-) -> BootParts:
-    """Copies of all three in `scratch`, checked; raises ImageProblem. `download` takes a URL."""
+) -> GivenParts:
+    """Copies of them in `scratch`, checked; raises ImageProblem. `download` takes a URL."""
 
     def take(place: str, name: str) -> Path:
         target = scratch / name
@@ -56,9 +66,13 @@ def take_files(
     check_kernel(kernel, reference.kernel)
     initrd = take(reference.initrd, "initrd")
     check_initrd(initrd, reference.initrd)
+    if not reference.rootfs:
+        return GivenParts(kernel=kernel, initrd=initrd)
     rootfs = take(reference.rootfs, "rootfs")
-    check_rootfs(rootfs, reference.rootfs)
-    return BootParts(kernel=kernel, initrd=initrd, rootfs=rootfs)
+    kind = rootfs_format(rootfs)
+    if not kind:
+        check_rootfs(rootfs, reference.rootfs)
+    return GivenParts(kernel=kernel, initrd=initrd, rootfs=rootfs, format=kind)
 
 
 def check_kernel(path: Path, place: str) -> None:
@@ -75,6 +89,22 @@ def check_initrd(path: Path, place: str) -> None:
         head = file.read(HEAD)
     if not head.lstrip(b"\0").startswith(tuple(_INITRD)):
         raise ImageProblem(f"{place} is no initrd, neither cpio nor packed: {what(head)}")
+
+
+# ECMA-119, 8.1.2: the standard's identifier, in the 16th sector.
+_ISO_MARK, _ISO_AT = b"CD001", 16 * 2048 + 1
+
+
+def rootfs_format(path: Path) -> str:
+    """`cpio` (Fedora CoreOS' rootfs, which its initrd unpacks), `iso` (k3OS installs from its own);
+    empty for a squashfs, and for what is nothing of these."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+        file.seek(_ISO_AT)
+        if file.read(len(_ISO_MARK)) == _ISO_MARK:
+            return "iso"
+    packed = next((kind for magic, kind in _INITRD.items() if head.startswith(magic)), "")
+    return "cpio" if packed else ""
 
 
 def check_rootfs(path: Path, place: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..values import Digest
+from .squashfs_format import MAGIC
 from .squashfs_reader import read_bytes, read_tree
 from .tree import Inode, Kind, find, walk
 
@@ -66,11 +67,18 @@ class Inside:
         """Each name that can be asked for → where it is in the image."""
         found = self._listed.pop(rootfs, None)
         if found is None:
-            found = firmware_in(read_tree(self._path(rootfs)))
+            found = self._found(rootfs)
         self._listed[rootfs] = found
         while len(self._listed) > _IMAGES:
             self._listed.popitem(last=False)
         return found
+
+
+    def _found(self, rootfs: Digest) -> dict[str, str]:
+        """None where it is no squashfs, as other systems' than Kairos."""
+        with self._path(rootfs).open("rb") as file:
+            is_squashfs = file.read(len(MAGIC)) == MAGIC
+        return firmware_in(read_tree(self._path(rootfs))) if is_squashfs else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from ..boot.site import Image, RegistryHost
 from ..errors import InvalidValue, StoreProblem
 from ..store.blobs import BlobStore
 from ..values import Blob, Digest
-from .artifact import pack
+from .artifact import BOOT_PARTS, pack
 from .keys import PrivateKey
 from .manifest import MANIFEST_TYPES
 from .progress import Progress, Tell
@@ -41,8 +41,8 @@ def publish_image(
         open_repository(reference, insecure=insecure, hosts=hosts, tell=tell) as repository,
     ):
         repository.push_blob(packed.config, Blob.of(packed.config))
-        for name in ("rootfs", "initrd", "kernel"):
-            blob = getattr(image.boot_files, name)
+        # The largest, and last, first.
+        for name, blob in reversed([*zip(BOOT_PARTS, image.files, strict=False)]):
             repository.push_blob(blobs.path(blob.digest), blob, _report(tell, name, blob))
         if key is not None:
             sealed = sign(str(reference), digest, key)

@@ -117,7 +117,12 @@ def _from_files(
                 made = _open_iso(reference, scratch, fetch, tell)
             case FilesReference():
                 parts = take_files(reference, scratch, fetch)
-                made = Made(kernel=parts.kernel, initrd=parts.initrd, rootfs=parts.rootfs)
+                made = Made(
+                    kernel=parts.kernel,
+                    initrd=parts.initrd,
+                    rootfs=parts.rootfs,
+                    format=parts.format,
+                )
         return finish(made, wanted, store.blobs, scratch)
 
 

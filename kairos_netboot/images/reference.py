@@ -66,14 +66,19 @@ class FileReference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilesReference:
-    """`files:kernel=X,initrd=X,rootfs=X`, each a path or a URL."""
+    """`files:kernel=X,initrd=X[,rootfs=X]`, each a path or a URL."""
 
     kernel: str
     initrd: str
-    rootfs: str
+    rootfs: str = ""  # empty: the initrd is the whole system
 
     def __str__(self) -> str:
-        return f"{Scheme.FILES}:kernel={self.kernel},initrd={self.initrd},rootfs={self.rootfs}"
+        rootfs = f",rootfs={self.rootfs}" if self.rootfs else ""
+        return f"{Scheme.FILES}:kernel={self.kernel},initrd={self.initrd}{rootfs}"
+
+    @property
+    def places(self) -> list[str]:
+        return [place for place in (self.kernel, self.initrd, self.rootfs) if place]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +135,7 @@ def default_name(reference: Reference) -> str:
         case FileReference():
             stem = reference.place
         case FilesReference():
-            stem = reference.rootfs
+            stem = reference.rootfs or reference.kernel
     stem = stem.partition("?")[0].rstrip("/").rpartition("/")[2]
     stem = re.sub(r"(\.(tar|oci|oci-archive|ociarchive|docker|iso|efi|squashfs))+$", "", stem)
     separated = re.sub(r"[^a-z0-9]+", lambda run: _SEPARATORS.get(run[0], "-"), stem.lower())
@@ -208,7 +213,7 @@ def hosts_of(reference: Reference) -> set[str]:
         case FileReference():
             places = [reference.place]
         case FilesReference():
-            places = [reference.kernel, reference.initrd, reference.rootfs]
+            places = reference.places
     return {urlsplit(place).netloc.rpartition("@")[2] for place in places if is_url(place)}
 
 
@@ -217,18 +222,20 @@ def is_url(place: str) -> bool:
 
 
 def _map_files(files: FilesReference, change: Callable[[str], str]) -> FilesReference:
-    return FilesReference(
-        kernel=change(files.kernel), initrd=change(files.initrd), rootfs=change(files.rootfs)
-    )
+    rootfs = change(files.rootfs) if files.rootfs else ""
+    return FilesReference(kernel=change(files.kernel), initrd=change(files.initrd), rootfs=rootfs)
 
 
 def _parse_files(text: str, rest: str) -> FilesReference:
     parts = dict(part.partition("=")[::2] for part in rest.split(","))
-    if set(parts) != {"kernel", "initrd", "rootfs"} or rest.count(",") != 2:
+    is_known = {"kernel", "initrd"} <= set(parts) <= {"kernel", "initrd", "rootfs"}
+    if not is_known or rest.count(",") != len(parts) - 1:
         raise InvalidValue(
-            f"'{text}' does not name all three: write files:kernel=X,initrd=X,rootfs=X, each a"
-            " path or a URL without commas"
+            f"'{text}' does not name its files: write files:kernel=X,initrd=X,rootfs=X, each a"
+            " path or a URL without commas; without rootfs= where the initrd is the whole system"
         )
+    if parts.get("rootfs") == "":
+        raise InvalidValue(f"'{text}' has an empty rootfs=: leave it out where there is none")
     return _map_files(FilesReference(**parts), lambda place: _place(text, place))
 
 

@@ -68,6 +68,8 @@ class Monitor:
         """It serves one program at a time: others wait for its first word."""
         try:
             await asyncio.wait_for(self._until("QMP"), self._patience)
+        except Ended:  # it was about to when we came
+            raise NoQemu(f"no QEMU listens at {self._where}") from None
         except TimeoutError:
             raise PowerProblem(
                 f"QEMU at {self._where} says nothing: does another program hold its monitor?"
@@ -102,6 +104,8 @@ class Monitor:
             line = await self._reader.readline()
         except ValueError:
             raise PowerProblem(f"{self._where} is no QMP monitor: its lines are endless") from None
+        except OSError:
+            line = b""
         if not line:
             raise Ended(f"QEMU at {self._where} has ended")
         try:

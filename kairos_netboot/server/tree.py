@@ -22,7 +22,7 @@ from ..boot.grub import (
 )
 from ..boot.lifecycle import Kind
 from ..boot.script import Scripts
-from ..boot.site import BootFiles
+from ..boot.site import BootFiles, KernelFiles
 from ..boot.tokens import key_of
 from ..boot.urls import Urls
 from ..errors import NetbootError, UnknownName
@@ -184,15 +184,17 @@ class Tree:
         nodes = (n for n in self._index.fleet.nodes if n.facts.get("serial") == folder.lower())
         return next((mac for node in nodes for mac in node.macs[:1]), None)
 
-    def _installing(self, mac: Mac) -> BootFiles:
+    def _installing(self, mac: Mac) -> KernelFiles:
         """The files of a machine that may be installed; starts nothing. Raises UnknownName."""
         decision = self._boots.look(mac)
         files = decision.image.files if decision.image else None
-        if decision.loads and isinstance(files, BootFiles):
+        if decision.loads and isinstance(files, KernelFiles):
             return files
         raise UnknownName(f"{mac} has no boot files: {decision.reason}")
 
-    async def _in_image(self, files: BootFiles, name: str) -> bytes | None:
+    async def _in_image(self, files: KernelFiles, name: str) -> bytes | None:
+        if not isinstance(files, BootFiles):
+            return None
         async with self._reading:
             return await asyncio.to_thread(self._inside.file, files.rootfs.digest, name)
 

@@ -26,9 +26,9 @@ NODES = {
 }
 
 
-async def ready(served: Served) -> str:
-    """The reports' path of the first controller, which is up."""
-    profiles, clusters = {"server": PROFILE}, {"prod": PROD}
+async def ready(served: Served, of: Cluster = PROD) -> str:
+    """The reports' path of the first server, which is up."""
+    profiles, clusters = {"server": PROFILE}, {"prod": of}
     site = Site(images={}, profiles=profiles, nodes=NODES, clusters=clusters)
     served.store.apply(site, NOW)
     await served.index.load()
@@ -38,6 +38,15 @@ async def ready(served: Served) -> str:
         assert (await served.client.post(f"{reports}/{event}", data=fields)).status == 200
     assert served.node.state is State.READY
     return reports
+
+
+async def document_of(served: Served, mac: Mac) -> str:
+    """What a machine that asks now installs by; empty while it has to wait."""
+    begun = await (await served.get(f"/boot/{mac.hyphens}/script.ipxe")).text()
+    if "config_url=" not in begun:
+        return ""
+    path = begun.split("config_url=", 1)[1].split()[0].split("/", 3)[3]
+    return await (await served.get(f"/{path}")).text()
 
 
 def kept(served: Served) -> dict[str, str]:
@@ -50,17 +59,13 @@ def test_a_worker_waits_for_the_token_and_gets_it(
     caplog.set_level(logging.DEBUG)
 
     async def story(served: Served) -> None:
-        script = f"/boot/{OTHER.hyphens}/script.ipxe"
         reports = await ready(served)
-        assert "config_url" not in await (await served.get(script)).text()
+        assert await document_of(served, OTHER) == ""
         data = {"token": TOKEN + "\n"}
         for _ in range(2):
             assert (await served.client.post(f"{reports}/join/worker", data=data)).status == 200
         assert kept(served) == {join_secret("worker"): TOKEN}
-        begun = await (await served.get(script)).text()
-        path = begun.split("config_url=", 1)[1].split()[0].split("/", 3)[3]
-        document = await (await served.get(f"/{path}")).text()
-        assert TOKEN in document
+        assert TOKEN in await document_of(served, OTHER)
         timelines = [e.text for n in served.index.fleet.nodes for e in served.store.timeline(n.id)]
         assert not [text for text in timelines if TOKEN[:40] in text]
 
@@ -90,5 +95,23 @@ def test_what_is_no_token_and_who_is_no_first_controller_is_refused(tmp_path: Pa
         strange = "/reports/" + "0" * 32
         assert (await post(f"{strange}/join/worker", data={"token": TOKEN})).status == 404
         assert kept(served) == {}
+
+    tell(tmp_path, story)
+
+
+def test_an_agent_joins_where_the_first_server_told_that_it_is(tmp_path: Path) -> None:
+    async def story(served: Served) -> None:
+        await ready(served, Cluster(name="prod", kind=ClusterKind.K3S))
+        document = await document_of(served, OTHER)
+        assert 'K3S_URL: "https://192.0.2.7:6443"' in document
+        assert f'K3S_TOKEN: "{kept(served)["token"]}"' in document
+
+    tell(tmp_path, story)
+
+
+def test_a_cluster_that_was_made_is_known_to_the_running_server(tmp_path: Path) -> None:
+    async def story(served: Served) -> None:
+        await ready(served)
+        assert served.index.fleet.standings["prod"].initialised == "alpha"
 
     tell(tmp_path, story)

@@ -41,7 +41,8 @@ T = TypeVar("T")
 
 MACS = {"alpha": Mac("52:54:00:00:00:01"), "beta": Mac("52:54:00:00:00:02")}
 NAMES = sorted(MACS)
-ACTIONS = (Action.INSTALL, Action.RAM, Action.RESCUE, Action.LOCAL)
+# Most of the time, what everything turns on.
+ACTIONS = (*(3 * (Action.INSTALL,)), Action.RAM, Action.RESCUE, Action.LOCAL)
 REPORTS = {
     "install-started": Kind.INSTALL_STARTED,
     "step/partitioned": Kind.INSTALL_STEP,
@@ -51,6 +52,12 @@ REPORTS = {
     "boot-failed": Kind.BOOT_FAILED,
     "wiped": Kind.WIPE_FINISHED,
 }
+# Said here once more, and not by the table: after these only a hand can bring an installer.
+ENDS = (
+    *(Kind.INSTALL_FINISHED, Kind.READY, Kind.BRAKED, Kind.DISARMED),
+    *(Kind.RAM_STARTED, Kind.WIPE_ORDERED),
+)
+OPEN = (State.ARMED, State.BOOTING, State.INSTALLING)
 _TEMPLATE = Template(name="base.yaml", text=DOCUMENT + "secret_of_its_own: {{ secret }}\n")
 _ADDRESSES = re.compile(r"http://[^/\s]+(/(documents|reports)/([0-9a-f]+))")
 
@@ -89,7 +96,7 @@ class Model:
             self.boots += 1
         if kind in (Kind.NAMED, Kind.REARMED):
             self.may_install = True
-        elif self.state not in MAY_INSTALL:
+        elif kind in ENDS:
             self.may_install = False
 
 
@@ -258,7 +265,7 @@ class Life(RuleBasedStateMachine):
             return None
         if action is not Action.INSTALL:
             return action
-        if model.state not in MAY_INSTALL:
+        if model.state not in OPEN:
             return None
         return self._unless_braked(model, action)
 
@@ -291,11 +298,22 @@ class Life(RuleBasedStateMachine):
             report=paths.get("reports", ""),
         )
 
+    @rule(name=st.sampled_from(NAMES), event=st.sampled_from(sorted(REPORTS)))
+    def it_boots_reports_and_boots_again(self, name: str, event: str) -> None:
+        self.it_boots_from_the_network(name)
+        newest = self.models[name].newest
+        if newest is not None:
+            self._told(newest, event)
+            self.every_state_is_the_tables()
+        self.it_boots_from_the_network(name)
+
     @precondition(lambda self: self.boots)
     @rule(data=st.data(), event=st.sampled_from(sorted(REPORTS)))
     def a_machine_reports(self, data: st.DataObject, event: str) -> None:
         """From whichever boot, late and twice as well."""
-        boot = data.draw(st.sampled_from(self.boots))
+        self._told(data.draw(st.sampled_from(self.boots)), event)
+
+    def _told(self, boot: Boot, event: str) -> None:
         model = self.models[boot.node]
         status = self.do(self._report(boot, event))
         if not boot.is_heard:
@@ -327,7 +345,7 @@ class Life(RuleBasedStateMachine):
             return model.named
         if boot.action is Action.WIPE:
             return model.named and model.state in MAY_WIPE
-        return model.named and model.state in MAY_INSTALL
+        return model.named and model.state in OPEN
 
     async def _document(self, path: str) -> str:
         answer = await self.client.get(path)

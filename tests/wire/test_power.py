@@ -40,11 +40,15 @@ class Monitor:
 
     status: str = "running"
     deaf: bool = False  # another program holds it
+    ending: bool = False
     keeps_on: bool = False  # its guest ignores the power button
     greeting: bytes = b'{"QMP": {}}\n'
     done: list[str] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.ending:
+            writer.close()
+            return
         writer.write(b"" if self.deaf else self.greeting)
         while line := await reader.readline():
             command = json.loads(line)["execute"]
@@ -110,6 +114,11 @@ def test_a_process_that_is_gone_is_off_and_cannot_be_started(tmp_path: Path) -> 
     for act in (gone.on(), gone.cycle()):
         with pytest.raises(PowerProblem, match="with what started it before"):
             asyncio.run(act)
+
+
+def test_one_that_ends_while_we_come_is_off(tmp_path: Path) -> None:
+    one = Monitor(ending=True)
+    assert ask(tmp_path, one, lambda q: q.off()) == "was off already"
 
 
 def test_a_port_where_nobody_listens_is_off() -> None:

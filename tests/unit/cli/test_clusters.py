@@ -79,6 +79,12 @@ def test_show_tells_who_waits_for_whom_and_hides_secrets(state: Path) -> None:
     assert lines[8] == "token   ********"
 
 
+def test_a_node_tells_its_place_and_whom_it_waits_for(state: Path) -> None:
+    shown = run(state, "nodes", "show", "k2")
+    assert "cluster   prod, agent 0" in shown
+    assert "waiting   waits for k1, the first server of 'prod', to be ready" in shown
+
+
 def test_secrets_are_shown_on_request_alone(state: Path) -> None:
     store = Store(state)
     token = store.fleet().standings["prod"].secrets["token"]

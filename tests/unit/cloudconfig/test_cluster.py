@@ -249,11 +249,11 @@ def test_templates_know_the_cluster_and_whether_there_is_one() -> None:
 
 @pytest.mark.parametrize("kind", ["k3s", "p2p", "k0s", "rke2", "kubeadm"])
 def test_no_secret_is_in_a_document_of_a_node_outside(kind: str) -> None:
-    changes = {"secrets": {**standing(kind).secrets, **TOLD}}
-    known = three(cluster(kind), text="", **changes)
+    secrets = {**standing(kind).secrets, **TOLD}
+    known = three(cluster(kind), secrets=secrets)
     outside = node(9, "x", State.ARMED)
     text = text_of(known.with_node(outside), outside)
-    assert not [value for value in changes["secrets"].values() if value in text]
+    assert not [value for value in secrets.values() if value in text]
 
 
 @pytest.mark.parametrize("kind", ["k3s", "p2p", "k0s", "kubeadm"])

@@ -60,7 +60,7 @@ def test_the_registry_has_its_port_always(base: str, registry: str) -> None:
     assert server == {"url": base, "registry": registry}
 
 
-@pytest.mark.parametrize("name", ["node", "server"])
+@pytest.mark.parametrize("name", ["node", "server", "cluster"])
 def test_a_variable_of_our_names_is_a_mistake_wherever_it_is(name: str) -> None:
     there = Profile(name="server", image="debian", variables={name: "x"})
     with pytest.raises(DocumentProblem, match=f"profile 'server' sets the variable '{name}'"):

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kairos_netboot.boot.site import Image, ImageFacts, ImageSource, Medium, MediumKind
+from kairos_netboot.boot.site import (
+    Image,
+    ImageFacts,
+    ImageSource,
+    KernelFiles,
+    Medium,
+    MediumKind,
+)
 from kairos_netboot.errors import ImageProblem
 from kairos_netboot.images.artifact import ARTIFACT_TYPE, is_artifact, pack, unpack
 from kairos_netboot.images.manifest import Manifest, parse
@@ -109,8 +116,24 @@ def test_facts_and_files_come_back_as_they_were(facts: ImageFacts) -> None:
     assert is_artifact(manifest)
     found = unpack(manifest, pack(image).config, facts.arch)
     assert found.facts == replace(facts, made_of=facts.made_of or image.digest)
+    assert found.rootfs
     parts = [found.kernel, found.initrd, found.rootfs]
     assert [Blob(digest=p.digest, size=p.size) for p in parts] == list(image.files)
+
+
+def test_an_image_without_a_rootfs_comes_back_without() -> None:
+    files = KernelFiles(kernel=IMAGE.boot_files.kernel, initrd=IMAGE.boot_files.initrd)
+    image = replace(IMAGE, files=files, facts=ImageFacts(arch=Arch.AMD64))
+    found = unpack(manifest_of(image), pack(image).config, Arch.AMD64)
+    assert found.rootfs is None
+    assert found.kernel.digest == files.kernel.digest
+
+
+def test_a_rootfs_that_is_no_squashfs_comes_back_as_what_it_is() -> None:
+    image = replace(IMAGE, facts=ImageFacts(arch=Arch.AMD64, rootfs_format="cpio"))
+    found = unpack(manifest_of(image), pack(image).config, Arch.AMD64)
+    assert found.rootfs
+    assert found.facts.rootfs_format == "cpio"
 
 
 def test_the_configs_type_is_enough_where_a_registry_drops_the_artifact_type() -> None:

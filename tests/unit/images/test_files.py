@@ -9,7 +9,7 @@ import pytest
 import zstandard
 
 from kairos_netboot.errors import ImageProblem
-from kairos_netboot.images.files import BootParts, take_files
+from kairos_netboot.images.files import GivenParts, take_files
 from kairos_netboot.images.reference import FilesReference
 
 ROOTFS = (Path(__file__).parent / "captures" / "zstd.squashfs").read_bytes()
@@ -23,13 +23,19 @@ def no_download(url: str, path: Path) -> None:
 
 def take(
     directory: Path, *, kernel: bytes = KERNEL, initrd: bytes = INITRD, rootfs: bytes = ROOTFS
-) -> BootParts:
+) -> GivenParts:
     given, scratch = directory / "given", directory / "scratch"
     for folder in (given, scratch):
         folder.mkdir(exist_ok=True)
     for name, data in (("kernel", kernel), ("initrd", initrd), ("rootfs", rootfs)):
         (given / name).write_bytes(data)
     return take_files(reference(given), scratch, no_download)
+
+
+def rootfs_of(directory: Path, rootfs: bytes) -> Path:
+    path = take(directory, rootfs=rootfs).rootfs
+    assert path
+    return path
 
 
 def reference(given: Path) -> FilesReference:
@@ -42,7 +48,9 @@ def test_copies_are_taken_and_the_originals_left(tmp_path: Path) -> None:
     parts = take(tmp_path)
     assert parts.kernel.read_bytes() == KERNEL
     assert parts.initrd.read_bytes() == INITRD
+    assert parts.rootfs
     assert parts.rootfs.read_bytes() == ROOTFS
+    assert parts.format == ""
     assert sorted(path.name for path in (tmp_path / "given").iterdir()) == [
         "initrd",
         "kernel",
@@ -60,7 +68,32 @@ def test_urls_are_downloaded(tmp_path: Path) -> None:
         tmp_path,
         download,
     )
+    assert parts.rootfs
     assert parts.rootfs.read_bytes() == ROOTFS
+
+
+def test_without_a_rootfs_nothing_is_asked_of_it(tmp_path: Path) -> None:
+    take(tmp_path)
+    only = FilesReference(
+        kernel=str(tmp_path / "given/kernel"), initrd=str(tmp_path / "given/initrd")
+    )
+    (tmp_path / "other").mkdir()
+    assert take_files(only, tmp_path / "other", no_download).rootfs is None
+
+
+ISO = bytes(0x8001) + b"CD001" + bytes(5000)
+
+
+@pytest.mark.parametrize(
+    ("rootfs", "kind"), [(INITRD, "cpio"), (gzip.compress(INITRD), "cpio"), (ISO, "iso")]
+)
+def test_other_systems_rootfs_are_known_for_what_they_are(
+    tmp_path: Path, rootfs: bytes, kind: str
+) -> None:
+    parts = take(tmp_path, rootfs=rootfs)
+    assert parts.format == kind
+    assert parts.rootfs
+    assert parts.rootfs.read_bytes() == rootfs
 
 
 @pytest.mark.parametrize(
@@ -115,7 +148,7 @@ def test_what_is_no_whole_squashfs_is_named(tmp_path: Path, rootfs: bytes, words
 
 
 def test_a_squashfs_may_be_padded(tmp_path: Path) -> None:
-    assert take(tmp_path, rootfs=ROOTFS + bytes(210)).rootfs.stat().st_size == 4096
+    assert rootfs_of(tmp_path, ROOTFS + bytes(210)).stat().st_size == 4096
 
 
 def test_what_is_not_there_or_no_file_is_told(tmp_path: Path) -> None:

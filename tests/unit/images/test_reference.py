@@ -132,7 +132,6 @@ def test_paths_count_from_the_folder_they_are_written_in() -> None:
         "iso:",
         "iso:ftp://x.io/a.iso",
         "iso:https://x.io",
-        "files:kernel=a,initrd=b",
         "files:kernel=a,initrd=b,rootfs=",
         "files:kernel=a,initrd=b,rootfs=c,more=d",
         "files:kernel=a,kernel=b,initrd=b,rootfs=c",

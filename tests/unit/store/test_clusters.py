@@ -16,7 +16,9 @@ from kairos_netboot.boot.fleet import Event, Node
 from kairos_netboot.boot.lifecycle import Kind, State
 from kairos_netboot.boot.site import NodeSpec, Site
 from kairos_netboot.boot.tokens import BootTokens
+from kairos_netboot.boot.unknown import Selector
 from kairos_netboot.errors import InvalidValue, SiteMistake, UnknownName
+from kairos_netboot.store.approval import approve
 from kairos_netboot.store.clusters import reset_cluster
 from kairos_netboot.store.joins import Refused, give_token, take_join
 from kairos_netboot.store.replacement import replace_node
@@ -314,3 +316,27 @@ def test_no_secret_is_on_a_timeline(store: Store) -> None:
     events = [e.text for n in store.fleet().nodes for e in store.timeline(n.id)]
     assert "told the join token (worker) of cluster 'prod'" in events
     assert not [text for text in events if "w" * 20 in text]
+
+
+def test_a_machine_that_was_approved_under_another_name_replaces_too(store: Store) -> None:
+    store.apply(site(spec(1), spec(2)), NOW)
+    make_ready(store, "k1")
+    store.discover({Mac(SPARE): {}}, NOW)
+    with store.writing() as connection:
+        approve(connection, SPARE, NOW, profile="server", name="spare")
+    replaced(store, "k1", "spare")
+    fleet = store.fleet()
+    assert fleet.named("k1").macs == (Mac(SPARE),)
+    assert [node.name for node in fleet.nodes if node.spec] == ["k2", "k1"]
+    store.apply(site(spec(1), spec(2)), NOW)
+    assert store.fleet().named("k1").macs == (Mac(SPARE),)
+
+
+def test_a_selected_machine_gets_a_place_when_it_is_named(store: Store) -> None:
+    store.apply(site(spec(1)), NOW)
+    profile = replace(PROFILE, cluster="prod", match=(Selector(facts={"product": "R650"}),))
+    here = replace(site(spec(1)), profiles={"server": profile})
+    store.apply(here, NOW)
+    store.discover({Mac(SPARE): {"product": "R650"}}, NOW)
+    named = store.fleet().by_mac[Mac(SPARE)].name
+    assert places(store) == {"k1": "server 0", named: "server 1"}
