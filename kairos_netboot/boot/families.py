@@ -69,9 +69,9 @@ class Family:
 
 
 def _talos(boot: SystemBoot) -> Iterator[str]:
-    """Without `talos.config` it waits in its maintenance mode."""
+    """Without `talos.config` it waits in its maintenance mode; with one, it installs."""
     yield from ("talos.platform=metal", "slab_nomerge", "pti=on")
-    if boot.document_url:
+    if boot.document_url and boot.action is Action.INSTALL:
         yield f"talos.config={boot.document_url}"
 
 
@@ -264,6 +264,12 @@ def family_of(fleet: Fleet, node: Node) -> Family | None:
     """None for Kairos, and for a node without a profile."""
     profile = fleet.profile_of(node)
     return FAMILIES.get(profile.family) if profile else None
+
+
+def is_silent(profile: Profile) -> bool:
+    """Whether a system of it that runs from memory never tells that it does."""
+    family = FAMILIES.get(profile.family)
+    return family is not None and family.end is End.DOCUMENT
 
 
 def ends_with_document(fleet: Fleet, node: Node) -> bool:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from .families import is_silent
 from .fleet import Event, Fleet, Node
 from .lifecycle import Kind, State
 from .site import Profile
@@ -55,6 +56,8 @@ class Signs:
 def is_overdue(node: Node, profile: Profile | None, silence: float) -> bool:
     """Whether it is given up. Without a profile nobody said when."""
     if node.state not in EXPECTED or profile is None or not profile.timeout:
+        return False
+    if node.state is State.LIVE and is_silent(profile):
         return False
     return silence >= profile.timeout
 

@@ -23,7 +23,7 @@ from ..boot.tokens import BootTokens
 from ..boot.urls import Urls
 from ..cloudconfig.cluster import cluster_variables
 from ..cloudconfig.for_node import document_for, variables_of
-from ..cloudconfig.mask import mask
+from ..cloudconfig.systems import masked
 from ..config.resources import load_recipes, load_scripts
 from ..config.shelf import look_on_shelf
 from ..dhcp.client import Client
@@ -208,7 +208,7 @@ def _install(
     document = built.text
     if not show_secrets:
         in_cluster = cluster_variables(seat_of(fleet, node), urls.report(_NO_TOKENS.report))
-        document = mask(document, variables_of(profile, node.spec, urls, in_cluster))
+        document = masked(profile, document, variables_of(profile, node.spec, urls, in_cluster))
     yield from _section(title, _without_tokens(script))
     yield from _section("document", _without_tokens(document))
     for finding in built.findings:

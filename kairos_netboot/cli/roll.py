@@ -67,33 +67,34 @@ def roll(store: Store, work: Roll) -> Generator[str, None, None]:
 
 
 def _roll(store: Store, work: Roll, ordered: dict[int, Ordered]) -> Iterator[str]:
-    told: set[str] = set()
-    away_since: float | None = None
+    told = {""}
+    well = work.clock()  # when nothing stood in its way
     by_name = {node.name: node for node in work.nodes}
     while True:
-        machines = _look(store, work, ordered)
-        lines = [*map(_line, machines)]
+        machines, now = _look(store, work, ordered), work.clock()
+        yield from _news([_line(machine) for machine in machines], told)
         step = next_step(
-            machines,
-            max_unavailable=work.max_unavailable,
-            now=work.clock(),
-            timeout=work.timeout,
+            machines, max_unavailable=work.max_unavailable, now=now, timeout=work.timeout
         )
-        if step.stop:
-            away_since = away_since or work.clock()
-            if not _is_for_others(machines) or work.clock() - away_since >= work.grace:
-                raise RollStopped(f"stopped: {step.stop}")
-            lines.append(f"waiting: {step.stop}")
-        else:
-            away_since = None
-        yield from (line for line in lines if line and line not in told)
-        told.update(lines)
         if step.is_over:
             return
+        if not step.stop:
+            well = now
+        elif not _is_for_others(machines) or now - well >= work.grace:
+            raise RollStopped(f"stopped: {step.stop}")
+        else:
+            yield from _news([f"waiting: {step.stop}"], told)
         for name in step.order:
             ordered[by_name[name].id] = _order(store, by_name[name], work)
             yield f"{name}: {work.command} ordered"
         work.pause(_LOOK_SECONDS)
+
+
+def _news(lines: Sequence[str], told: set[str]) -> Iterator[str]:
+    for line in lines:
+        if line not in told:
+            told.add(line)
+            yield line
 
 
 def _is_for_others(machines: Sequence[Upgraded]) -> bool:
@@ -104,13 +105,15 @@ def _is_for_others(machines: Sequence[Upgraded]) -> bool:
 def _order(store: Store, node: Node, work: Roll) -> Ordered:
     with store.reading() as connection:
         agent = read_agents(connection).get(node.id)
-    number = order(store, node, work.command, work.args)
+    number = order(store, node, work.command, work.args, work.clock())
     return Ordered(number, agent.version if agent else "")
 
 
-def order(store: Store, node: Node, name: str, args: Mapping[str, str]) -> str:
-    """The id of a command that its agent will be sent."""
-    now = int(time.time())
+def order(
+    store: Store, node: Node, name: str, args: Mapping[str, str], at: float | None = None
+) -> str:
+    """The id of a command that its agent will be sent. `at`: now, where nothing is said."""
+    now = int(time.time() if at is None else at)
     command = Command(
         id=secrets.token_hex(8),
         node=node.id,

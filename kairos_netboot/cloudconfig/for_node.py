@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from ..boot.actions import Action, disks_of
 from ..boot.clusters import Seat, member_of, seat_of
+from ..boot.families import KAIROS
 from ..boot.fleet import Fleet, Node
 from ..boot.phone import PhoneHome
 from ..boot.site import NodeSpec, Profile
@@ -17,6 +18,7 @@ from .cluster import cluster_variables
 from .document import Document, build
 from .live import Live, live_document
 from .phone import phone_block, phone_home_of
+from .systems import system_document
 
 
 def document_for(
@@ -59,11 +61,17 @@ def checked_document(
     its cluster; `phone`: whether its agent phones home."""
     report_url = urls.report(report_token)
     variables = variables_of(profile, spec, urls, cluster_variables(seat, report_url))
+    if profile.family != KAIROS:
+        return _without_errors(system_document(profile, variables, report_url, action))
     installs = action is Action.INSTALL
     block = phone_block(phone, profile, spec, urls, report_token) if phone else None
     built = build(
         profile.templates, variables, report_url, installs=installs, seat=seat, phone=block
     )
+    return _without_errors(built)
+
+
+def _without_errors(built: Document) -> Document:
     if built.errors:
         raise DocumentProblem("\n".join(map(str, built.errors)))
     return built

@@ -89,7 +89,7 @@ def card(at: Located) -> Mac:
     return mac
 
 
-def kernel_args(at: Located | None) -> tuple[str, ...]:
+def kernel_args(at: Located | None, *, is_kairos: bool = True) -> tuple[str, ...]:
     """Checked here, where a mistake has a line, and once more with the whole command line."""
     words = texts(at)
     for word in words:
@@ -97,7 +97,8 @@ def kernel_args(at: Located | None) -> tuple[str, ...]:
             raise word.mistake(
                 "a kernel argument is one line of text, without ${ which iPXE expands"
             )
-        checked(word, refuse_meaningful, word.text())
+        if is_kairos:
+            checked(word, refuse_meaningful, word.text())
     if at and sum(len(word.text()) + 1 for word in words) > ROOM_FOR_ARGUMENTS:
         raise at.mistake(
             f"more than {ROOM_FOR_ARGUMENTS} characters: the kernel would cut its command line"

@@ -73,10 +73,12 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
     ),
     "profile": (
         _key("image", "NAME", "one of `images`; `local` and `menu` can do without"),
-        _key("family", "FAMILY", "the family of systems: a folder of boot-templates/", "kairos"),
+        _key(
+            "family", "FAMILY", "kairos, talos, flatcar, fedora-coreos, k3os or generic", "kairos"
+        ),
         _key("action", "ACTION", "what is done with its machines", "install"),
         _key("cloud-config", "[FILE]", "templates of the document, merged in this order"),
-        _key("document", "[FILE]", "the same for other families: machine config, Ignition, …"),
+        _key("document", "FILE", "other families' template: machine config, Ignition, …"),
         _key("kernel-args", "[ARG]", "added to the kernel's command line"),
         _key("variables", "{KEY: VALUE}", "for the templates"),
         _key("exit", "METHOD", "how its nodes get from the network to their disk"),
@@ -87,7 +89,7 @@ SECTIONS: dict[str, tuple[Key, ...]] = {
         _key("hostname", "PATTERN", "the names of machines that were selected"),
         _key("ram", "{…}", "for the action `ram`", section="ram"),
         _key("menu", "{…}", "for the action `menu`", section="menu"),
-        _key("disks", "[DISK]", "what `wipe` erases"),
+        _key("disks", "[DISK]", "what `wipe` erases; where some families are installed"),
         _key("ssh-keys", "[KEY]", "who may log in to a `rescue`"),
         _key("timeout", "DURATION", "without a sign of the install: failed; 0: never", "1h"),
         _key("cluster", "NAME", "the cluster that its nodes are in"),

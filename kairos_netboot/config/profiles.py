@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from ..boot.actions import Action, Menu, Ram, disk_path, ssh_key
 from ..boot.clusters import Role
+from ..boot.families import KAIROS
 from ..boot.site import Profile
 from .fields import (
     checked,
@@ -28,6 +29,7 @@ from .located import Located
 from .networks import boot_table, kernel_network
 from .phone import phone_home
 from .selectors import hostname, selectors
+from .systems import check_family, family
 
 # These load nothing of their own.
 _WITHOUT_IMAGE = (Action.LOCAL, Action.MENU)
@@ -42,13 +44,14 @@ def profile(name: str, at: Located, files: Files, images: Mapping[str, object]) 
         required(at, fields, "image")
     documents = [*texts(fields.get("cloud-config")), *texts(fields.get("document"))]
     said = variables(fields.get("variables"))
-    return Profile(
+    system = family(fields)
+    found = Profile(
         name=name,
         image=one_of(fields["image"], images, "image") if "image" in fields else "",
-        family=word(fields, "family", "kairos"),
+        family=system,
         action=does,
         templates=tuple(map(files.template, documents)),
-        kernel_args=kernel_args(fields.get("kernel-args")),
+        kernel_args=kernel_args(fields.get("kernel-args"), is_kairos=system == KAIROS),
         variables=said,
         exits=exits(fields.get("exit")),
         boot=boot_table(fields.get("boot")),
@@ -65,6 +68,8 @@ def profile(name: str, at: Located, files: Files, images: Mapping[str, object]) 
         role=choice(fields, "role", Role.AGENT) if "role" in fields else None,
         phone_home=phone_home(fields["phone-home"]) if "phone-home" in fields else None,
     )
+    check_family(at, fields, found, images)
+    return found
 
 
 def action(at: Located) -> Action:

@@ -73,7 +73,6 @@ class Inside:
             self._listed.popitem(last=False)
         return found
 
-
     def _found(self, rootfs: Digest) -> dict[str, str]:
         """None where it is no squashfs, as other systems' than Kairos."""
         with self._path(rootfs).open("rb") as file:

@@ -12,7 +12,7 @@ from ..errors import NetbootError
 from ..store.blobs import BlobStore
 from ..store.boots import Boots
 from ..store.index import Index
-from . import artifacts, firmware, joins, keyed, nodes, registry
+from . import artifacts, firmware, joins, keyed, nodes, registry, systems
 from .inventory import add_inventory
 from .keys import BLOBS, BOOTS, INDEX, LOADERS, RUNNING, SCRIPTS
 from .phonehome import add_phonehome
@@ -40,6 +40,7 @@ def make_app(
     app.add_routes(joins.routes)  # before the reports, whose route takes every path
     app.add_routes(nodes.routes)
     app.add_routes(keyed.routes)
+    app.add_routes(systems.routes)  # after Kairos' documents, whose name is not any
     app.add_routes(registry.routes)
     app.add_routes(artifacts.routes)
     add_inventory(app)

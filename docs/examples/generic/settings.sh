@@ -1,0 +1,2 @@
+name={{ node.name }}
+report={{ report_url }}
