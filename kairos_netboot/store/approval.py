@@ -15,7 +15,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from ..boot.fleet import Event, Fleet, Node
 from ..boot.hostnames import is_host_name
-from ..boot.lifecycle import Kind, State
+from ..boot.lifecycle import MAY_WIPE, Kind, State
 from ..boot.matching import match_nodes
 from ..boot.select import choice_for
 from ..boot.site import NodeSpec, Origin, Profile
@@ -126,6 +126,10 @@ def deny(connection: Connection, machine: str, at: datetime) -> Node:
         sentence = f"denied by hand: gets nothing until `kairos-netboot nodes approve {node.name}`"
         append(connection, Event(node=node.id, at=at, kind=Kind.DENIED, text=sentence))
         connection.execute(update(nodes).where(nodes.c.id == node.id).values(denied=True))
+        if node.state in MAY_WIPE:
+            # Whoever approves it some day must not find its disks erased.
+            said = "taken back with that: its disks are not to be erased"
+            append(connection, Event(node=node.id, at=at, kind=Kind.DISARMED, text=said))
         close_document(connection, node.id)
         set_order(connection, node.id, None)
     return read_node(connection, node.id)

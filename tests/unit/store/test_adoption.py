@@ -23,6 +23,7 @@ from kairos_netboot.boot.unknown import Selector, Unknown
 from kairos_netboot.errors import InvalidValue, SiteMistake, UnknownName
 from kairos_netboot.store import adoption
 from kairos_netboot.store.approval import approve, deny, forget, import_machines
+from kairos_netboot.store.orders import order_wipe
 from kairos_netboot.store.store import Store
 from kairos_netboot.values import Mac
 
@@ -430,6 +431,16 @@ def test_a_denied_machine_gets_nothing_until_it_is_approved(store: Store) -> Non
         approve(connection, ONE, NOW)
     assert named(store, ONE) == ("r7-1", State.ARMED)
     assert not store.fleet().by_mac[ONE].denied
+
+
+def test_a_machine_that_was_to_be_wiped_is_not_after_it_was_denied(store: Store) -> None:
+    apply(store, RACK)
+    asks(store, ONE, **DELL)
+    with store.writing() as connection:
+        order_wipe(connection, ONE, ("/dev/sda",), NOW)
+        assert deny(connection, ONE, NOW).state is State.IDLE
+        approve(connection, ONE, NOW)
+    assert named(store, ONE) == ("r7-1", State.IDLE)
 
 
 def test_a_denied_machine_is_not_a_named_node_by_its_uuid(store: Store) -> None:
