@@ -229,13 +229,11 @@ def _map_files(files: FilesReference, change: Callable[[str], str]) -> FilesRefe
 def _parse_files(text: str, rest: str) -> FilesReference:
     parts = dict(part.partition("=")[::2] for part in rest.split(","))
     is_known = {"kernel", "initrd"} <= set(parts) <= {"kernel", "initrd", "rootfs"}
-    if not is_known or rest.count(",") != len(parts) - 1:
+    if not is_known or rest.count(",") != len(parts) - 1 or parts.get("rootfs") == "":
         raise InvalidValue(
             f"'{text}' does not name its files: write files:kernel=X,initrd=X,rootfs=X, each a"
             " path or a URL without commas; without rootfs= where the initrd is the whole system"
         )
-    if parts.get("rootfs") == "":
-        raise InvalidValue(f"'{text}' has an empty rootfs=: leave it out where there is none")
     return _map_files(FilesReference(**parts), lambda place: _place(text, place))
 
 

@@ -110,7 +110,7 @@ def _content(path: Path) -> str:
 
 def lay_out(folder: Path, text: str) -> Path:
     """The site file, with every file that it names beside it: the docs' own where there is one."""
-    for name in {"example.yaml", *re.findall(r"[\w./-]+\.(?:ya?ml|ign|json|pub|pem)", text)}:
+    for name in {"example.yaml", *re.findall(r"[\w./-]+\.(?:ya?ml|ign|json|sh|pub|pem)", text)}:
         path = folder / name
         if not path.resolve().is_relative_to(folder) or path.exists():
             continue

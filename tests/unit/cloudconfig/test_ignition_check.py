@@ -82,7 +82,7 @@ def test_a_version_that_nobody_knows_is_refused(version: object) -> None:
     ],
 )
 def test_each_wrong_shape_is_named(sections: dict[str, object], words: str) -> None:
-    (text,) = told_of(**sections)
+    (text,) = told({"ignition": V3, **sections})
     assert text.startswith(words)
 
 

@@ -77,3 +77,10 @@ def test_an_image_without_firmware_has_none() -> None:
     inside = Inside(lambda digest: CAPTURE)
     assert inside.file(ROOTFS, "start4.elf") is None
     assert not inside.has_device_trees(ROOTFS)
+
+
+def test_what_is_no_squashfs_holds_no_firmware(tmp_path: Path) -> None:
+    (tmp_path / "rootfs").write_bytes(b"070701 cpio")
+    inside = Inside(lambda digest: tmp_path / "rootfs")
+    assert inside.file(ROOTFS, "start4.elf") is None
+    assert not inside.has_device_trees(ROOTFS)

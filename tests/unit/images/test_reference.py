@@ -107,6 +107,14 @@ def test_boot_files_are_named_one_by_one_in_any_order() -> None:
     assert str(found) == "files:kernel=boot/k,initrd=/i,rootfs=https://x.io/r"
 
 
+def test_boot_files_may_lack_a_rootfs() -> None:
+    found = parse("files:initrd=/i,kernel=boot/k")
+    assert found == FilesReference(kernel="boot/k", initrd="/i")
+    assert str(found) == "files:kernel=boot/k,initrd=/i"
+    assert str(anchored(found, Path("/etc"))) == "files:kernel=/etc/boot/k,initrd=/i"
+    assert default_name(found) == "k"
+
+
 def test_paths_count_from_the_folder_they_are_written_in() -> None:
     folder = Path("/etc/site")
     files = parse("files:kernel=k,initrd=/i,rootfs=https://x.io/r")
