@@ -49,6 +49,7 @@ def test_an_install_that_fails_tells_why_and_what_was_said(
     assert "no luck with this disk" in rack.cli("nodes", "show", "alpha")
 
 
+@pytest.mark.nightly
 def test_an_install_tells_its_steps_and_where_the_system_is(
     rack: Rack, machine: MachineFactory
 ) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from kairos_netboot.boot.actions import Action
 from kairos_netboot.boot.fleet import Event, Node
 from kairos_netboot.boot.fleetwork import Phase
-from kairos_netboot.boot.lifecycle import Kind
+from kairos_netboot.boot.lifecycle import MAX_BOOTS, Kind
 from kairos_netboot.boot.site import NodeSpec, Site
 from kairos_netboot.boot.tokens import BootTokens, key_of
 from kairos_netboot.errors import InvalidValue
@@ -399,7 +399,7 @@ def _happens(store: Store, world: World, what: str, name: str, number: int) -> N
     own = world.tokens[name]
     token = own[number % len(own)] if own else "no token"
     match what:
-        case "install" if store.fleet().named(name).state not in ("installed", "ready"):
+        case "install" if _may_install(store, name):
             own.append(install(store, name, world.serial))
         case "rearm":
             store.rearm(name, NOW)
@@ -415,6 +415,11 @@ def _happens(store: Store, world: World, what: str, name: str, number: int) -> N
             order(store, name, "reboot", f"c{world.serial}")
         case "status" | "strange-status":
             _tells(store, name, other if what == "status" else name, number)
+
+
+def _may_install(store: Store, name: str) -> bool:
+    node = store.fleet().named(name)
+    return node.state not in ("installed", "ready") and node.boots < MAX_BOOTS
 
 
 def _registers(store: Store, world: World, name: str, token: str, machine: str) -> None:
