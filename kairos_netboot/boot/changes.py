@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
+from .actions import Action
 from .fleet import Node
 from .identity import identity_of
 from .lifecycle import State
@@ -45,13 +46,22 @@ def setting_changes(
     return lines
 
 
-def node_change(match: Match) -> str:
-    """One sentence; empty where nothing changes."""
+def armed_sentence(profile: Profile | None) -> str:
+    """What an armed node of that profile does."""
+    if profile is None or profile.action is Action.INSTALL:
+        return "installs when it next boots from the network"
+    if profile.action is Action.RAM and profile.ram.writes_disks:
+        return "runs from memory and prepares its disk when it next boots from the network"
+    if profile.action is Action.MENU and Action.INSTALL in profile.menu.items:
+        return "its menu offers the installer when it next boots from the network"
+    return f"to no effect: profile '{profile.name}' does '{profile.action}'"
+
+
+def node_change(match: Match, profile: Profile | None = None) -> str:
+    """One sentence; empty where nothing changes. `profile`: the one that it has from now on."""
     spec, node = match.spec, match.node
     if node is None or node.state is State.DISCOVERED:
-        return (
-            f"named, profile '{spec.profile}': armed, installs when it next boots from the network"
-        )
+        return f"named, profile '{spec.profile}': armed, {armed_sentence(profile)}"
     if node.spec is None:
         return f"named again, profile '{spec.profile}': stays {node.state}"
     if node.spec == spec:

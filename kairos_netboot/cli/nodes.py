@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ..boot.changes import armed_sentence
 from ..boot.clusters import seat_of, waits_for
 from ..boot.fleet import Event, Fleet, Node
 from ..boot.lifecycle import MAX_BOOTS, MAY_INSTALL, Kind, State
@@ -205,6 +206,7 @@ def reinstall(
     with opened(common.state) as store:
         prepared = prepare_restart(store, name) if now else None
         node = store.rearm(name, datetime.now(UTC))
-        say(f"{node.name} is {node.state}: it installs when it next boots from the network")
+        does = armed_sentence(store.fleet().profile_of(node))
+        say(f"{node.name} is {node.state}: {does}")
         if prepared is not None:
             restart(store, node, prepared)

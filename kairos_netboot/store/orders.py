@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from ..boot.actions import Action, Order
+from ..boot.changes import armed_sentence
 from ..boot.fleet import Event, Fleet, Node
 from ..boot.lifecycle import MAY_WIPE, Kind
 from ..errors import InvalidValue, UnknownName
@@ -20,7 +21,8 @@ from .site import read_profiles
 def rearm(connection: Connection, name: str, at: datetime) -> Node:
     """Raises UnknownName for a node that nobody named."""
     node = named_node(connection, name)
-    sentence = "armed again by hand: installs when it next boots from the network"
+    profile = read_profiles(connection).get(node.spec.profile) if node.spec else None
+    sentence = f"armed again by hand: {armed_sentence(profile)}"
     append(connection, Event(node=node.id, at=at, kind=Kind.REARMED, text=sentence))
     close_boots(connection, node.id)
     return read_node(connection, node.id)

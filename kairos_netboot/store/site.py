@@ -174,4 +174,5 @@ def _what_happens(connection: Connection, match: Match, profiles: Profiles) -> t
         return Kind.LISTED, f"named, profile '{match.spec.profile}'"
     if old and state in (*MAY_INSTALL, *MAY_WIPE) and profiles.disarms(old, match.spec):
         return Kind.DISARMED, disarmed_sentence(match.spec)
-    return Kind.NAMED if fresh else Kind.SETTINGS, node_change(match)
+    profile = profiles.after.get(match.spec.profile)
+    return Kind.NAMED if fresh else Kind.SETTINGS, node_change(match, profile)

@@ -62,7 +62,7 @@ def test_a_machine_is_reset_boots_from_the_network_and_is_handed_its_script(
             node = rack.wait_for("alpha", State.BOOTING, State.INSTALLING, timeout=90)
 
             assert said == [
-                "alpha is armed: it installs when it next boots from the network",
+                "alpha is armed: installs when it next boots from the network",
                 "alpha: boots once from the network (Pxe); restarted (ForceRestart)",
             ]
             assert node.boots == 1

@@ -164,7 +164,7 @@ def test_explain_knows_machines_that_nobody_named(run: Run) -> None:
 def test_reinstall_arms_again(run: Run, folder: Path) -> None:
     run("apply", str(folder / "site.yaml"))
     assert run("nodes", "reinstall", "alpha") == (
-        "alpha is armed: it installs when it next boots from the network\n"
+        "alpha is armed: installs when it next boots from the network\n"
     )
 
 
